@@ -1,0 +1,176 @@
+"""Bytes to typed messages and back, with a limit on everything.
+
+Reading is strict (msgspec): wrong types, booleans for integers, NaN, bad UTF-8, lone surrogates,
+deep nesting and oversized frames all come back as a `Fault` with the contract's code, never as an
+exception. Fields that we do not know are skipped, so that newer clients can talk to us.
+Writing is orjson. An event is encoded once in its life: frames are joined from ready-made bytes.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, cast, get_args
+
+import msgspec
+import orjson
+
+from protocol.codes import RETRY, Code
+from protocol.messages import (
+    CLIENT_FRAME_BYTES_MAX,
+    ClientMessage,
+    Event,
+    Gift,
+    ServerMessage,
+)
+
+UNSEEN_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters and bidirectional overrides: they fake lines and directions where shown."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """A frame that is no message: why, and what of it can be echoed so that its sender knows it."""
+
+    code: Code
+    message: str
+    key: str | None = None
+    id: str | None = None
+
+
+class _Envelope(msgspec.Struct):
+    type: Any = None
+    key: Any = None
+    id: Any = None
+
+
+_read_client = msgspec.json.Decoder(ClientMessage)
+_read_server = msgspec.json.Decoder(ServerMessage)
+_read_event = msgspec.json.Decoder(Event)
+_read_envelope = msgspec.json.Decoder(_Envelope)
+_read_kind = msgspec.json.Decoder(dict[str, Any])
+_TYPES = frozenset(message.__struct_config__.tag for message in get_args(ClientMessage))
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError, MemoryError)
+
+
+def decode(frame: bytes) -> ClientMessage | Fault:
+    """Read one text frame of a client."""
+    if len(frame) > CLIENT_FRAME_BYTES_MAX:
+        sentence = f"A message may have {CLIENT_FRAME_BYTES_MAX} bytes at most; send less."
+        return Fault(Code.TOO_LARGE, sentence)
+    try:
+        message = cast(ClientMessage, _read_client.decode(frame))
+    except _UNREADABLE as error:
+        return _fault(frame, error)
+    if isinstance(message, Gift) and (
+        UNSEEN_CHARACTERS.search(message.key)
+        or (message.message is not None and UNSEEN_CHARACTERS.search(message.message))
+    ):
+        sentence = "Take control characters out of `key` and `message`."
+        return Fault(Code.MALFORMED, sentence, key=_echo(message.key))
+    return message
+
+
+def _fault(frame: bytes, error: BaseException) -> Fault:
+    try:
+        envelope = _read_envelope.decode(frame)
+    except _UNREADABLE:
+        return Fault(Code.MALFORMED, "Send one JSON object in UTF-8 per text frame.")
+    key, echo = _echo(envelope.key), _echo(envelope.id)
+    if not isinstance(envelope.type, str) or envelope.type not in _TYPES:
+        names = ", ".join(sorted(str(name) for name in _TYPES))
+        sentence = f"The field `type` must be one of: {names}."
+        return Fault(Code.UNKNOWN_TYPE, sentence, key=key, id=echo)
+    sentence = f"This `{envelope.type}` cannot be read: {error}."
+    return Fault(Code.MALFORMED, sentence, key=key, id=echo)
+
+
+def _echo(value: Any) -> str | None:
+    """What of a broken message may be sent back: short, printable strings only."""
+    if isinstance(value, str) and len(value) <= 64 and not UNSEEN_CHARACTERS.search(value):
+        return value
+    return None
+
+
+def encode(message: ServerMessage | ClientMessage) -> bytes:
+    """Write one message as the payload of a text frame."""
+    return orjson.dumps(message, default=msgspec.to_builtins)
+
+
+def encode_refusal(
+    code: Code | str,
+    sentence: str,
+    *,
+    key: str | None = None,
+    id: str | None = None,
+    retry_after_ms: int | None = None,
+    details: dict[str, Any] | None = None,
+) -> bytes:
+    """Write a `refused`; `retry` follows from the code. Raises KeyError for a code we never say."""
+    refusal: dict[str, Any] = {"type": "refused"}
+    if key is not None:
+        refusal["key"] = key
+    if id is not None:
+        refusal["id"] = id
+    refusal |= {"code": code, "message": sentence, "retry": RETRY[code]}
+    if retry_after_ms is not None:
+        refusal["retry_after_ms"] = retry_after_ms
+    if details:
+        refusal["details"] = details
+    return orjson.dumps(refusal)
+
+
+def encode_events(
+    *,
+    room: str,
+    epoch: str,
+    first: int,
+    last: int,
+    total_before: int,
+    total_coins: int,
+    bodies: Iterable[bytes],
+    omitted_gifts: int = 0,
+    omitted_coins: int = 0,
+) -> bytes:
+    """Write an `events` frame around events that are already encoded."""
+    return orjson.dumps(
+        {
+            "type": "events",
+            "room": room,
+            "epoch": epoch,
+            "first": first,
+            "last": last,
+            "total_before": total_before,
+            "total_coins": total_coins,
+            "events": [orjson.Fragment(body) for body in bodies],
+            "omitted": {"gifts": omitted_gifts, "coins": omitted_coins},
+        }
+    )
+
+
+def decode_server(frame: bytes) -> ServerMessage | None:
+    """Read one frame of a server; None for a type that came after this version.
+
+    Raises msgspec.MsgspecError when the frame is not JSON or breaks the contract.
+    """
+    try:
+        return cast(ServerMessage, _read_server.decode(frame))
+    except msgspec.ValidationError:
+        kind = _read_kind.decode(frame).get("type")
+        if isinstance(kind, str) and kind not in _SERVER_TYPES:
+            return None
+        raise
+
+
+def decode_event(body: bytes | msgspec.Raw) -> Event | None:
+    """Read one event of a room's log; None for a kind that came after this version.
+
+    Raises msgspec.MsgspecError when a known kind breaks the contract.
+    """
+    try:
+        return cast(Event, _read_event.decode(body))
+    except msgspec.ValidationError:
+        if _read_kind.decode(body).get("kind") not in _KINDS:
+            return None
+        raise
+
+
+_SERVER_TYPES = frozenset(message.__struct_config__.tag for message in get_args(ServerMessage))
+_KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(Event))

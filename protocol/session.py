@@ -1,0 +1,104 @@
+"""What one connection may say when: the state machine of a session, and nothing but it.
+
+A session is NEW until a token was accepted, then OPEN, then CLOSED. Everything that depends on
+the phase or on the role stands in the two tables below; whether a room exists, or a gift can be
+paid, is somebody else's question.
+"""
+
+from enum import Enum
+
+from protocol.codec import Fault
+from protocol.codes import CloseCode, Code
+from protocol.messages import (
+    AskStanding,
+    ClientMessage,
+    Gift,
+    Hello,
+    Join,
+    Leave,
+    Ping,
+    Shown,
+)
+
+ROOMS_MAX = 50
+"""Rooms that one connection may follow. An overlay needs one, a wall of streams a few dozen."""
+
+FAULTS_MAX = 20
+"""Messages that break the protocol before the connection is closed with 4500."""
+
+
+class Phase(Enum):
+    NEW = "new"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+SAYABLE: dict[Phase, frozenset[type]] = {
+    Phase.NEW: frozenset({Hello}),
+    Phase.OPEN: frozenset({Join, Leave, Gift, AskStanding, Shown, Ping}),
+    Phase.CLOSED: frozenset(),
+}
+
+ROLES: dict[str, frozenset[type]] = {
+    "viewer": frozenset({Join, Leave, Gift, AskStanding, Ping}),
+    "creator": frozenset({Join, Leave, Gift, AskStanding, Ping}),
+    "admin": frozenset({Join, Leave, Gift, AskStanding, Ping}),
+    "overlay": frozenset({Join, Leave, AskStanding, Shown, Ping}),
+}
+
+
+class Session:
+    """Phase, role, joined rooms and faults of one connection. Opened by `open`, never reused."""
+
+    __slots__ = ("allowed_rooms", "faults", "phase", "role", "rooms")
+
+    def __init__(self) -> None:
+        self.phase = Phase.NEW
+        self.role = ""
+        self.allowed_rooms: frozenset[str] | None = None
+        self.rooms: set[str] = set()
+        self.faults = 0
+
+    def open(self, role: str, allowed_rooms: frozenset[str] | None) -> None:
+        self.phase = Phase.OPEN
+        self.role = role
+        self.allowed_rooms = allowed_rooms
+
+    def close(self) -> None:
+        self.phase = Phase.CLOSED
+
+    def judge(self, message: ClientMessage) -> Fault | CloseCode | None:
+        """None when it may be said; a fault to refuse it with; or the code to close with."""
+        kind = type(message)
+        if kind not in SAYABLE[self.phase]:
+            if self.phase is Phase.NEW:
+                return CloseCode.NOT_AUTHENTICATED
+            return Fault(Code.FORBIDDEN, "This connection has already said hello.")
+        if self.phase is Phase.OPEN and kind not in ROLES[self.role]:
+            name = kind.__struct_config__.tag
+            sentence = f"A token with the role {self.role} may not send `{name}`."
+            return _refuse(Code.FORBIDDEN, sentence, message)
+        match message:
+            case Join(room=room):
+                return self._judge_join(room, message)
+            case Gift(room=room) | AskStanding(room=room) | Leave(room=room) | Shown(room=room):
+                if room not in self.rooms:
+                    return _refuse(Code.NOT_JOINED, f"Join the room {room} first.", message)
+        return None
+
+    def _judge_join(self, room: str, message: Join) -> Fault | None:
+        if self.allowed_rooms is not None and room not in self.allowed_rooms:
+            return _refuse(Code.FORBIDDEN, "This token is for other rooms.", message)
+        if len(self.rooms) >= ROOMS_MAX and room not in self.rooms:
+            sentence = f"One connection may follow {ROOMS_MAX} rooms; leave one first."
+            return _refuse(Code.FORBIDDEN, sentence, message)
+        return None
+
+    def count_fault(self) -> CloseCode | None:
+        """One more message that broke the protocol; the code to close with when it is too many."""
+        self.faults += 1
+        return CloseCode.BAD_MESSAGES if self.faults >= FAULTS_MAX else None
+
+
+def _refuse(code: Code, sentence: str, message: ClientMessage) -> Fault:
+    return Fault(code, sentence, key=getattr(message, "key", None), id=getattr(message, "id", None))

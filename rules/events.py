@@ -1,0 +1,130 @@
+"""What a room's log says: one line per gift, retraction, hiding and closing, encoded once.
+
+The line is written inside the transaction that moved the money and is never changed; viewers,
+overlays, the HTTP log and the boards all read these same bytes.
+"""
+
+from typing import Any, NamedTuple
+
+import orjson
+
+from rules.catalogue import Gift
+from rules.commands import ComboShown
+
+
+class Event(NamedTuple):
+    """One entry of a room's log."""
+
+    room: str
+    seq: int
+    command: int
+    kind: str
+    coins: int
+    """What it adds to the room's total: negative for a retraction, 0 for what moves no money."""
+    total_coins: int
+    """The room's total after it."""
+    body: bytes
+    """The JSON object that everybody sees."""
+
+
+ANONYMOUS: dict[str, Any] = {"anonymous": True}
+
+
+def giver(id: str, name: str, level: int) -> dict[str, Any]:
+    return {"id": id, "name": name, "level": level}
+
+
+def gift_body(
+    *,
+    seq: int,
+    id: str,
+    at_ms: int,
+    source: dict[str, Any],
+    recipient: str,
+    recipient_name: str,
+    gift: Gift,
+    quantity: int,
+    coins: int,
+    from_total: int | None,
+    combo: ComboShown | None,
+    message: str | None,
+) -> bytes:
+    body: dict[str, Any] = {
+        "kind": "gift",
+        "seq": seq,
+        "id": id,
+        "at_ms": at_ms,
+        "from": source,
+        "to": {"id": recipient, "name": recipient_name},
+        "gift": gift.id,
+        "name": gift.name,
+        "animation": gift.animation,
+        "quantity": quantity,
+        "coins": coins,
+    }
+    if from_total is not None:
+        body["from_total"] = from_total
+    body["combo"] = combo and {
+        "id": combo.id,
+        "count": combo.count,
+        "coins": combo.coins,
+        "ends_ms": combo.ends_ms,
+    }
+    if message is not None:
+        body["message"] = message
+    body["merged"] = 1
+    return orjson.dumps(body)
+
+
+def retracted_body(
+    *,
+    seq: int,
+    at_ms: int,
+    gift_id: str,
+    gift_seq: int,
+    source: dict[str, Any],
+    recipient: str,
+    recipient_name: str,
+    gift: str,
+    coins: int,
+    from_total: int | None,
+    reason: str,
+) -> bytes:
+    body: dict[str, Any] = {
+        "kind": "gift_retracted",
+        "seq": seq,
+        "id": gift_id,
+        "at_ms": at_ms,
+        "gift_id": gift_id,
+        "gift_seq": gift_seq,
+        "from": source,
+        "to": {"id": recipient, "name": recipient_name},
+        "gift": gift,
+        "coins": coins,
+    }
+    if from_total is not None:
+        body["from_total"] = from_total
+    body["reason"] = reason
+    return orjson.dumps(body)
+
+
+def hidden_body(*, seq: int, at_ms: int, gift_id: str, gift_seq: int) -> bytes:
+    body = {"kind": "gift_hidden", "seq": seq, "at_ms": at_ms, "gift_id": gift_id}
+    return orjson.dumps(body | {"gift_seq": gift_seq})
+
+
+def closed_body(*, seq: int, at_ms: int) -> bytes:
+    return orjson.dumps({"kind": "room_closed", "seq": seq, "at_ms": at_ms})
+
+
+def gift_id(room: str, seq: int) -> str:
+    """A gift is named by its place in its room's log."""
+    return f"{room}:{seq}"
+
+
+def split_gift_id(id: str) -> tuple[str, int] | None:
+    """The room and seq that a gift's id names; None when it cannot be one."""
+    room, colon, digits = id.rpartition(":")
+    if not colon or not room or not digits.isascii() or not digits.isdigit() or len(digits) > 15:
+        return None
+    return room, int(digits)

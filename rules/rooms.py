@@ -1,0 +1,77 @@
+"""Opening and closing rooms, granting coins, setting the policy, and starting after a restore."""
+
+import hashlib
+
+from rules import events
+from rules.book import Book, Room
+from rules.commands import (
+    CloseRoom,
+    EpochsRenewed,
+    Grant,
+    Granted,
+    OpenRoom,
+    PolicySet,
+    RenewEpochs,
+    RoomClosed,
+    RoomOpened,
+    SetPolicy,
+)
+from rules.ledger import MONEY_MAX, SYSTEM, Code, Reason, has_room
+from rules.results import Balance, Result, refuse
+
+
+def open_room(book: Book, command: OpenRoom, now_ms: int) -> Result:
+    """Open a room. Opening it again with the same content changes nothing, a closed one too."""
+    old = book.rooms.get(command.room)
+    content = (command.title, command.creator, command.creator_name)
+    if old is not None:
+        if (old.title, old.creator, old.creator_name) == content:
+            return Result(RoomOpened(room=old.id, epoch=old.epoch), replayed=True)
+        return refuse("room_exists", f"The room {command.room} exists with other content.")
+    room = Room(command.room, *content, "open", command.epoch, 0, 0, now_ms)
+    book.rooms[room.id] = book.changed_rooms[room.id] = room
+    return Result(RoomOpened(room=room.id, epoch=room.epoch))
+
+
+def close_room(book: Book, command: CloseRoom, now_ms: int) -> Result:
+    """End a stream: later gifts are refused. Closing a closed room changes nothing."""
+    room = book.rooms.get(command.room)
+    if room is None:
+        return refuse("unknown_room", f"There is no room {command.room}.")
+    if room.status != "open":
+        return Result(RoomClosed(room=room.id, seq=room.seq), replayed=True)
+    room.status = "closed"
+    room.seq += 1
+    book.changed_rooms[room.id] = room
+    body = events.closed_body(seq=room.seq, at_ms=now_ms)
+    number = book.next_command
+    event = events.Event(room.id, room.seq, number, "room_closed", 0, room.total_coins, body)
+    book.log(event)
+    return Result(RoomClosed(room=room.id, seq=room.seq), event=event)
+
+
+def grant(book: Book, command: Grant, now_ms: int) -> Result:
+    """Coins into a wallet without a payment."""
+    wallet = book.account(command.user, Code.COINS)
+    source = book.account(SYSTEM, Code.COINS_GRANTED)
+    if not 0 < command.coins <= MONEY_MAX or not has_room(wallet, command.coins):
+        sentence = f"`coins` must be a whole number from 1 to {MONEY_MAX}, also in all."
+        return refuse("bad_quantity", sentence, coins_max=MONEY_MAX)
+    book.move(book.next_command, Reason.GRANT, source, wallet, command.coins)
+    outcome = Granted(user=command.user, coins=command.coins, balance_coins=wallet.balance)
+    return Result(outcome, balance=Balance(command.user, wallet.balance))
+
+
+def set_policy(book: Book, command: SetPolicy, now_ms: int) -> Result:
+    """Change what money depends on, from the next command on and never before."""
+    book.set_policy(command.policy)
+    book.new_policies.append((book.next_command, command.policy))
+    return Result(PolicySet(catalogue=command.policy.catalogue.version))
+
+
+def renew_epochs(book: Book, command: RenewEpochs, now_ms: int) -> Result:
+    """Give every log a new name, so that nobody resumes in it what the restore took away."""
+    for room in book.rooms.values():
+        room.epoch = hashlib.sha256(f"{room.epoch} {command.salt}".encode()).hexdigest()[:16]
+        book.changed_rooms[room.id] = room
+    return Result(EpochsRenewed(rooms=len(book.rooms)))

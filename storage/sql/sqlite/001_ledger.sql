@@ -1,0 +1,137 @@
+-- The ledger. History (batch, command, transfer, event, mark, policy) is only ever added to; the
+-- other tables are sums over it, kept so that a gift needs no summing. Every table is STRICT: a
+-- counter that overflows becomes an error and not a float.
+
+-- Who settled what together, and the hash that seals it (rules/journal.py).
+CREATE TABLE batch (
+    id             INTEGER PRIMARY KEY,
+    at_ms          INTEGER NOT NULL,
+    first_command  INTEGER NOT NULL,
+    last_command   INTEGER NOT NULL CHECK (last_command >= first_command),
+    next_transfer  INTEGER NOT NULL,  -- the first id that its transfers could take
+    hash           TEXT NOT NULL
+) STRICT;
+CREATE INDEX batch_by_time ON batch (at_ms);
+
+-- The journal: every command that did something or was refused for good, with its answer.
+CREATE TABLE command (
+    id           INTEGER PRIMARY KEY,
+    batch        INTEGER NOT NULL,
+    actor        TEXT NOT NULL,
+    key          TEXT NOT NULL,
+    kind         TEXT NOT NULL,
+    fingerprint  TEXT NOT NULL,
+    body         TEXT NOT NULL,
+    outcome      TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX command_by_key ON command (actor, key);
+
+CREATE TABLE policy (
+    command  INTEGER PRIMARY KEY,
+    body     TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE account (
+    id       INTEGER PRIMARY KEY,
+    owner    TEXT NOT NULL,
+    code     TEXT NOT NULL,
+    debits   INTEGER NOT NULL CHECK (debits BETWEEN 0 AND 4611686018427387904),
+    credits  INTEGER NOT NULL CHECK (credits BETWEEN 0 AND 4611686018427387904),
+    CHECK (owner = '' OR (debits <= credits AND credits <= 9007199254740991))
+) STRICT;
+CREATE UNIQUE INDEX account_by_owner ON account (owner, code);
+
+-- The system accounts have the ids below 100 (rules/ledger.py).
+INSERT INTO account VALUES
+    (1, '', 'coins_granted', 0, 0),
+    (2, '', 'coins_spent', 0, 0),
+    (3, '', 'diamonds_issued', 0, 0);
+
+CREATE TABLE transfer (
+    id            INTEGER PRIMARY KEY,
+    command       INTEGER NOT NULL,
+    reason        INTEGER NOT NULL,
+    debit         INTEGER NOT NULL,
+    credit        INTEGER NOT NULL CHECK (credit <> debit),
+    amount        INTEGER NOT NULL CHECK (amount BETWEEN 1 AND 9007199254740991),
+    debit_after   INTEGER NOT NULL,
+    credit_after  INTEGER NOT NULL
+) STRICT;
+-- Statements ask for users only; the system's half of the postings needs no index.
+CREATE INDEX transfer_by_debit ON transfer (debit, id) WHERE debit >= 100;
+CREATE INDEX transfer_by_credit ON transfer (credit, id) WHERE credit >= 100;
+
+CREATE TABLE room (
+    id            TEXT PRIMARY KEY,
+    title         TEXT NOT NULL,
+    creator       TEXT NOT NULL,
+    creator_name  TEXT NOT NULL,
+    status        TEXT NOT NULL CHECK (status IN ('open', 'closed')),
+    epoch         TEXT NOT NULL,
+    seq           INTEGER NOT NULL CHECK (seq >= 0),
+    total_coins   INTEGER NOT NULL CHECK (total_coins BETWEEN 0 AND 4611686018427387904),
+    opened_ms     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A room's log, as viewers get it. `coins` is the step, `total_coins` the room's total after it.
+CREATE TABLE event (
+    room         TEXT NOT NULL,
+    seq          INTEGER NOT NULL CHECK (seq > 0),
+    command      INTEGER NOT NULL,
+    kind         TEXT NOT NULL,
+    coins        INTEGER NOT NULL,
+    total_coins  INTEGER NOT NULL CHECK (total_coins >= 0),
+    body         TEXT NOT NULL,
+    PRIMARY KEY (room, seq)
+) STRICT, WITHOUT ROWID;
+
+-- What may happen to a gift once: it was retracted, or hidden, by the event with this seq.
+CREATE TABLE mark (
+    room      TEXT NOT NULL,
+    gift_seq  INTEGER NOT NULL,
+    kind      TEXT NOT NULL CHECK (kind IN ('retracted', 'hidden')),
+    seq       INTEGER NOT NULL CHECK (seq > gift_seq),
+    PRIMARY KEY (room, gift_seq, kind)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE user (
+    id            TEXT PRIMARY KEY,
+    name          TEXT NOT NULL,
+    gifted_coins  INTEGER NOT NULL CHECK (gifted_coins >= 0)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE member (
+    room         TEXT NOT NULL,
+    user         TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    coins        INTEGER NOT NULL CHECK (coins >= 0),
+    reached_seq  INTEGER NOT NULL,
+    combo        TEXT,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+
+-- History stays what it is; a mistake is mended by a command that reverses it.
+CREATE TRIGGER batch_update BEFORE UPDATE ON batch BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
+CREATE TRIGGER batch_delete BEFORE DELETE ON batch BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
+CREATE TRIGGER command_update BEFORE UPDATE ON command BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
+CREATE TRIGGER command_delete BEFORE DELETE ON command BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
+CREATE TRIGGER policy_update BEFORE UPDATE ON policy BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
+CREATE TRIGGER policy_delete BEFORE DELETE ON policy BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
+CREATE TRIGGER transfer_update BEFORE UPDATE ON transfer BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
+CREATE TRIGGER transfer_delete BEFORE DELETE ON transfer BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
+CREATE TRIGGER event_update BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
+CREATE TRIGGER event_delete BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
+CREATE TRIGGER mark_update BEFORE UPDATE ON mark BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
+CREATE TRIGGER mark_delete BEFORE DELETE ON mark BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
+
+-- Sums move with history, but no account, room or user ever disappears or changes hands.
+CREATE TRIGGER account_owner BEFORE UPDATE OF id, owner, code ON account BEGIN SELECT RAISE(ABORT, 'an account never changes hands'); END;
+CREATE TRIGGER account_delete BEFORE DELETE ON account BEGIN SELECT RAISE(ABORT, 'an account is never deleted'); END;
+CREATE TRIGGER account_counters BEFORE UPDATE OF debits, credits ON account
+    WHEN NEW.debits < OLD.debits OR NEW.credits < OLD.credits
+    BEGIN SELECT RAISE(ABORT, 'an account only counts up'); END;
+CREATE TRIGGER room_delete BEFORE DELETE ON room BEGIN SELECT RAISE(ABORT, 'a room is never deleted'); END;
+CREATE TRIGGER room_seq BEFORE UPDATE OF seq ON room WHEN NEW.seq < OLD.seq
+    BEGIN SELECT RAISE(ABORT, 'a log never gets shorter'); END;
+CREATE TRIGGER user_delete BEFORE DELETE ON user BEGIN SELECT RAISE(ABORT, 'a user row is never deleted'); END;
+CREATE TRIGGER member_delete BEFORE DELETE ON member BEGIN SELECT RAISE(ABORT, 'a member row is never deleted'); END;

@@ -1,0 +1,200 @@
+"""The ledger in one SQLite file: the default store, and the contract's reference.
+
+One connection writes and checkpoints; everything else that is open is read-only. SQLite before
+3.51.3 can lose commits when two connections checkpoint at once (sqlite.org/wal.html#walresetbug);
+with one that cannot happen, and the lock file keeps a second process out. WAL with
+`synchronous=FULL` makes a commit durable; NORMAL would lose acknowledged gifts at a power failure.
+aiosqlite owns the threads; a batch is one call into the writer's, never a statement per await.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import aiosqlite
+
+from rules.book import Room
+from rules.commands import AnyCommand, Policy
+from rules.events import Event
+from rules.results import Result
+from storage import sqlite_reads as reads
+from storage.migrations import require_current, set_up_if_new
+from storage.sqlite_settle import settle_or_bisect
+from storage.store import BoardLine, RoomState, StoreBroken, StoreError, Wallet
+
+T = TypeVar("T")
+
+MEMORY = ":memory:"
+
+CHECKPOINT_COMMANDS = 5_000
+"""The WAL is copied back after so many commands (some 10 MB), between batches: SQLite's own
+checkpoint would run inside the commit that happens to pass its threshold."""
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA wal_autocheckpoint = 0",
+    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA cache_size = -65536",
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+class FileLock:
+    """Keeps a second process off the database. The kernel lets go of it when the process dies."""
+
+    def __init__(self, database: str) -> None:
+        self.path = f"{database}.lock"
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"Cannot write beside {database}: {error.strerror}.") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._file)
+            raise StoreError(
+                f"{database} is in use by another process; one server owns a database file."
+            ) from error
+
+    def release(self) -> None:
+        os.close(self._file)
+
+
+def connect_writer(database: str) -> sqlite3.Connection:
+    """Open the one connection that may write. Raises StoreError."""
+    try:
+        connection = sqlite3.connect(
+            database, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+    except sqlite3.Error as error:
+        raise StoreError(f"Cannot open the database {database}: {error}.") from error
+    return connection
+
+
+def connect_reader(database: str) -> sqlite3.Connection:
+    """Open a connection that cannot write. Raises StoreError."""
+    if database != MEMORY and not Path(database).exists():
+        raise StoreError(f"There is no database at {database}.")
+    try:
+        connection = sqlite3.connect(
+            f"{Path(database).absolute().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA busy_timeout = 5000")
+    except sqlite3.Error as error:
+        raise StoreError(f"Cannot read the database {database}: {error}.") from error
+    return connection
+
+
+class SqliteStore:
+    """See store.Store for the contract. Made by `open`."""
+
+    def __init__(
+        self, lock: FileLock | None, writer: aiosqlite.Connection, reader: aiosqlite.Connection
+    ) -> None:
+        self._lock = lock
+        self._writer = writer
+        self._reader = reader
+        self._since_checkpoint = 0
+        self._broken = False
+
+    @classmethod
+    async def open(cls, database: str) -> Self:
+        """Open or create a database file, or one that lives in memory.
+
+        Raises StoreError: in use, not writable, not ours, of another schema version.
+        """
+        lock = FileLock(database) if database != MEMORY else None
+        try:
+            connection = connect_writer(database)
+            set_up_if_new(connection)
+            require_current(connection)
+            writer = await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
+            if database == MEMORY:
+                return cls(lock, writer, writer)
+            reading = connect_reader(database)
+            reader = await aiosqlite.Connection(lambda: reading, iter_chunk_size=64)
+        except BaseException:
+            if lock:
+                lock.release()
+            raise
+        return cls(lock, writer, reader)
+
+    async def settle(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
+        if self._broken:
+            raise StoreBroken("The database failed before; restart the server.")
+        try:
+            return await _call(self._writer, self._settle, commands, now_ms)
+        except StoreBroken:
+            self._broken = True
+            raise
+
+    def _settle(
+        self, connection: sqlite3.Connection, commands: Sequence[AnyCommand], now_ms: int
+    ) -> list[Result]:
+        if self._since_checkpoint >= CHECKPOINT_COMMANDS:
+            self._since_checkpoint = 0
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._since_checkpoint += len(commands)
+        return settle_or_bisect(connection, commands, now_ms)
+
+    async def policy(self) -> Policy | None:
+        return await _call(self._reader, reads.policy)
+
+    async def rooms(self, after: str, limit: int) -> list[Room]:
+        return await _call(self._reader, reads.rooms, after, limit)
+
+    async def room(self, id: str, recent: int) -> RoomState | None:
+        return await _call(self._reader, reads.room, id, recent)
+
+    async def events(self, room: str, after: int, limit: int) -> list[Event]:
+        return await _call(self._reader, reads.events, room, after, limit)
+
+    async def board(self, room: str, as_of: int, limit: int) -> list[BoardLine]:
+        return await _call(self._reader, reads.board, room, as_of, limit)
+
+    async def balances(self, users: Collection[str]) -> dict[str, int]:
+        return await _call(self._reader, reads.balances, users)
+
+    async def wallet(self, user: str, since_ms: int) -> Wallet:
+        return await _call(self._reader, reads.wallet, user, since_ms)
+
+    async def statement(self, user: str, before: int | None, limit: int) -> list[dict[str, Any]]:
+        return await _call(self._reader, reads.statement, user, before, limit)
+
+    async def close(self) -> None:
+        if self._reader is not self._writer:
+            await self._reader.close()
+        if not self._broken and self._lock is not None:
+            await _call(self._writer, _truncate_wal)
+        await self._writer.close()
+        if self._lock is not None:
+            self._lock.release()
+
+
+def _truncate_wal(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+async def _call(
+    connection: aiosqlite.Connection,
+    work: Callable[..., T],
+    *arguments: Any,
+) -> T:
+    """Run one function with the connection in its thread.
+
+    `_execute` is aiosqlite's own way to do this; its public methods hop threads once a statement.
+    """
+    result: T = await connection._execute(work, connection._conn, *arguments)
+    return result

@@ -1,0 +1,162 @@
+"""What can be asked of the SQLite ledger without changing it: one function a question."""
+
+import sqlite3
+from collections.abc import Collection
+from typing import Any
+
+import orjson
+
+from rules.book import Room
+from rules.commands import Policy
+from rules.events import Event
+from rules.ledger import CURRENCY, Code, Reason
+from storage.sqlite_rows import read_policy
+from storage.store import BoardLine, RoomState, Wallet
+
+_ROOM = "id, title, creator, creator_name, status, epoch, seq, total_coins, opened_ms"
+_SPENT = f"""
+WITH first (id) AS (
+  SELECT coalesce((SELECT min(next_transfer) FROM batch WHERE at_ms >= ?2), 9223372036854775807)
+), wallet (id) AS (SELECT id FROM account WHERE owner = ?1 AND code = 'coins')
+SELECT
+  coalesce((SELECT sum(t.amount) FROM wallet CROSS JOIN first CROSS JOIN transfer AS t
+     WHERE t.debit = wallet.id AND t.debit >= 100 AND t.id >= first.id
+       AND t.reason = {Reason.GIFT_SPENT.value}), 0)
+  - coalesce((SELECT sum(t.amount) FROM wallet CROSS JOIN first CROSS JOIN transfer AS t
+     WHERE t.credit = wallet.id AND t.credit >= 100 AND t.id >= first.id
+       AND t.reason = {Reason.RETRACT_SPENT.value}), 0)
+"""
+
+_EVENT = "room, seq, command, kind, coins, total_coins, body"
+
+
+def policy(connection: sqlite3.Connection) -> Policy | None:
+    row = connection.execute("SELECT body FROM policy ORDER BY command DESC LIMIT 1").fetchone()
+    return read_policy(row[0]) if row else None
+
+
+def rooms(connection: sqlite3.Connection, after: str, limit: int) -> list[Room]:
+    sql = f"SELECT {_ROOM} FROM room WHERE id > ? ORDER BY id LIMIT ?"
+    return [Room(*row) for row in connection.execute(sql, (after, limit))]
+
+
+def room(connection: sqlite3.Connection, id: str, recent: int) -> RoomState | None:
+    """Everything in one read transaction, so that the parts belong together."""
+    connection.execute("BEGIN")
+    try:
+        row = connection.execute(f"SELECT {_ROOM} FROM room WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            return None
+        found = Room(*row)
+        standings = connection.execute(
+            "SELECT user, name, coins, reached_seq FROM member WHERE room = ? AND coins > 0", (id,)
+        ).fetchall()
+        return RoomState(found, standings, events(connection, id, found.seq - recent, recent))
+    finally:
+        connection.execute("COMMIT")
+
+
+def events(connection: sqlite3.Connection, room: str, after: int, limit: int) -> list[Event]:
+    sql = f"SELECT {_EVENT} FROM event WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"
+    rows = connection.execute(sql, (room, after, limit)).fetchall()
+    return [Event(*row[:6], row[6].encode()) for row in rows]
+
+
+def board(connection: sqlite3.Connection, room: str, as_of: int, limit: int) -> list[BoardLine]:
+    """Folded from the log in SQL: `max(seq)` picks the line with the giver's newest sum."""
+    rows = connection.execute(
+        """
+        SELECT user, name, coins FROM (
+          SELECT json_extract(body, '$.from.id') AS user, json_extract(body, '$.from.name') AS name,
+                 json_extract(body, '$.from_total') AS coins, max(seq) AS reached_seq
+          FROM event
+          WHERE room = ? AND seq <= ? AND json_extract(body, '$.from_total') IS NOT NULL
+          GROUP BY user)
+        WHERE coins > 0 ORDER BY coins DESC, reached_seq LIMIT ?
+        """,
+        (room, as_of, limit),
+    )
+    return [BoardLine(*row) for row in rows]
+
+
+def balances(connection: sqlite3.Connection, users: Collection[str]) -> dict[str, int]:
+    found = connection.execute(
+        "SELECT a.owner, a.credits - a.debits FROM json_each(?) AS k"
+        " CROSS JOIN account AS a ON a.owner = k.value AND a.code = 'coins'",
+        (orjson.dumps(list(users)).decode(),),
+    ).fetchall()
+    return dict.fromkeys(users, 0) | dict(found)
+
+
+def wallet(connection: sqlite3.Connection, user: str, since_ms: int) -> Wallet:
+    sql = "SELECT code, credits - debits FROM account WHERE owner = ?"
+    have: dict[str, int] = dict(connection.execute(sql, (user,)).fetchall())
+    gifted = connection.execute("SELECT gifted_coins FROM user WHERE id = ?", (user,)).fetchone()
+    spent = connection.execute(_SPENT, (user, since_ms)).fetchone()[0]
+    return Wallet(
+        coins=have.get(Code.COINS, 0),
+        millidiamonds_pending=have.get(Code.DIAMONDS_PENDING, 0),
+        millidiamonds_available=have.get(Code.DIAMONDS_AVAILABLE, 0),
+        millidiamonds_reserved=have.get(Code.DIAMONDS_RESERVED, 0),
+        gifted_coins=gifted[0] if gifted else 0,
+        spent_today=spent,
+    )
+
+
+def statement(
+    connection: sqlite3.Connection, user: str, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """One line per transfer and side: `amount` is what it did to the account, with its sign."""
+    rows = connection.execute(
+        """
+        SELECT id, code, amount, balance, reason, command FROM (
+          SELECT t.id, a.code, -t.amount AS amount, t.debit_after AS balance, t.reason, t.command
+          FROM account AS a CROSS JOIN transfer AS t ON t.debit = a.id
+          WHERE a.owner = ?1 AND t.debit >= 100 AND t.id < ?2
+          UNION ALL
+          SELECT t.id, a.code, t.amount, t.credit_after, t.reason, t.command
+          FROM account AS a CROSS JOIN transfer AS t ON t.credit = a.id
+          WHERE a.owner = ?1 AND t.credit >= 100 AND t.id < ?2)
+        ORDER BY id DESC LIMIT ?3
+        """,
+        (user, before if before is not None else 2**62, limit),
+    ).fetchall()
+    return [_line(connection, *row) for row in rows]
+
+
+def _line(
+    connection: sqlite3.Connection,
+    id: int,
+    code: str,
+    amount: int,
+    balance: int,
+    reason: int,
+    command: int,
+) -> dict[str, Any]:
+    at_ms, body, outcome = connection.execute(
+        "SELECT b.at_ms, c.body, c.outcome FROM command AS c JOIN batch AS b ON b.id = c.batch"
+        " WHERE c.id = ?",
+        (command,),
+    ).fetchone()
+    line = {
+        "id": id,
+        "at_ms": at_ms,
+        "account": code,
+        "currency": CURRENCY[Code(code)].value,
+        "amount": amount,
+        "balance_after": balance,
+        "reason": Reason(reason).name.lower(),
+    }
+    return line | _origin(orjson.loads(body), orjson.loads(outcome))
+
+
+def _origin(command: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
+    """What the transfer was for, in the words of the command that made it."""
+    match command["kind"]:
+        case "gift":
+            gift_id = f"{outcome['room']}:{outcome['seq']}"
+            return {"gift_id": gift_id, "gift": command["gift"], "quantity": outcome["quantity"]}
+        case "retract_gift":
+            return {"gift_id": command["gift_id"], "note": command["reason"]}
+        case _:
+            return {"note": command.get("reason", "")}

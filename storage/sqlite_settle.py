@@ -1,0 +1,123 @@
+"""One batch in one SQLite transaction, and what to do when it goes wrong.
+
+begin, load, `rules.settle`, save, commit: this is the whole durable path of a gift, and it runs as
+one call in the writer's thread. It needs nothing but a connection, so that the power-failure tests
+can run it on a virtual file system that forgets what was not synced.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+import structlog
+
+from rules.commands import AnyCommand
+from rules.results import Result, refuse
+from rules.settle import settle
+from storage.sqlite_rows import Connection, load, save
+from storage.store import StoreBroken, StoreUnavailable
+
+log = structlog.get_logger()
+
+_BROKEN = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+}
+"""After these nobody can say what the file holds: after a failed fsync the kernel may have dropped
+the pages and a second fsync would succeed, so trying again is not an answer (fsyncgate)."""
+
+
+class CommitFailed(Exception):
+    """COMMIT itself raised: whether the batch is durable is not known yet."""
+
+
+def settle_batch(
+    connection: Connection, commands: Sequence[AnyCommand], now_ms: int
+) -> list[Result]:
+    """Settle in one transaction; durable when it returns.
+
+    Raises CommitFailed, or whatever went wrong before COMMIT; then the transaction is still open.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    book = load(connection, commands)
+    results = settle(book, commands, now_ms)
+    if not book.journal:
+        connection.execute("ROLLBACK")
+        return results
+    save(connection, book, now_ms)
+    try:
+        connection.execute("COMMIT")
+    except Exception as error:
+        raise CommitFailed from error
+    return results
+
+
+def settle_or_bisect(
+    connection: sqlite3.Connection, commands: Sequence[AnyCommand], now_ms: int
+) -> list[Result]:
+    """Settle; when a batch cannot be booked, find the command that is to blame and book the rest.
+
+    Raises StoreUnavailable when nothing was stored, StoreBroken when that is not known.
+    """
+    try:
+        return settle_batch(connection, commands, now_ms)
+    except CommitFailed as failed:
+        return _resolve_commit(connection, commands, now_ms, failed)
+    except Exception as error:
+        _roll_back(connection, error)
+        if len(commands) == 1:
+            log.error("settle.command_failed", kind=type(commands[0]).__name__, exc_info=error)
+            return [_internal()]
+        middle = len(commands) // 2
+        log.warning("settle.bisecting", commands=len(commands), error=repr(error))
+        results = settle_or_bisect(connection, commands[:middle], now_ms)
+        try:
+            return results + settle_or_bisect(connection, commands[middle:], now_ms)
+        except StoreUnavailable:
+            return results + [_internal() for _ in commands[middle:]]
+
+
+def _internal() -> Result:
+    return refuse("unavailable", "The server could not book this; nothing was charged.")
+
+
+def _roll_back(connection: sqlite3.Connection, error: Exception) -> None:
+    """Undo what is open. Raises when it is the store that failed, and not a command."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as second:
+        raise StoreBroken(f"The database could not roll back: {second}.") from error
+    if primary in _BROKEN:
+        raise StoreBroken(f"The database failed: {error}.") from error
+    if primary == sqlite3.SQLITE_FULL:
+        raise StoreUnavailable("The disk is full; nothing was stored.") from error
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM):
+        raise StoreUnavailable(f"The database is not available: {error}.") from error
+
+
+def _resolve_commit(
+    connection: sqlite3.Connection,
+    commands: Sequence[AnyCommand],
+    now_ms: int,
+    failed: CommitFailed,
+) -> list[Result]:
+    """Find out by key whether a batch whose COMMIT raised is in the books, and answer with that."""
+    error = failed.__cause__
+    assert isinstance(error, Exception)
+    log.error("settle.commit_failed", error=repr(error))
+    _roll_back(connection, error)
+    try:
+        keys = [(command.actor, command.key) for command in commands]
+        stored = [
+            connection.execute("SELECT 1 FROM command WHERE actor = ? AND key = ?", key).fetchone()
+            for key in keys
+        ]
+    except sqlite3.Error as second:
+        raise StoreBroken(f"What was stored cannot be looked up: {second}.") from error
+    if any(stored):
+        return settle_batch(connection, commands, now_ms)
+    raise StoreUnavailable("The database could not commit; nothing was stored.") from error

@@ -1,0 +1,94 @@
+"""The contract of a ledger store: what must survive, and when it counts as survived.
+
+Writing. `settle` is the only method that changes anything. It takes commands in order, applies
+`rules.settle` to them inside ONE transaction, and returns only when that transaction is durable: a
+power failure after the return loses nothing. Results come in the order of the commands. A command
+whose batch fails is tried again in smaller batches, so that one that cannot be booked fails alone,
+with the refusal `unavailable`, and its neighbours do not notice.
+
+When nothing could be made durable, `settle` raises `StoreUnavailable`: no command of this call left
+a trace, and each may be sent again with its key. When the fate of a transaction cannot be found out
+it raises `StoreBroken`, the store is closed to writing, and the process should stop: after a restart
+the key tells what happened. A store never publishes anything to anybody.
+
+Reading. Reads see a committed state, never one older than the last `settle` that returned before
+the read began. Only one task calls `settle` at a time; reads may overlap with it and each other.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from rules.book import Room
+from rules.commands import AnyCommand, Policy
+from rules.events import Event
+from rules.results import Result
+
+
+class StoreError(Exception):
+    """A sentence for the operator."""
+
+
+class StoreUnavailable(StoreError):
+    """Nothing was stored; the same commands may be tried again."""
+
+
+class StoreBroken(StoreError):
+    """It is not known what was stored: stop, restart, and look the keys up."""
+
+
+class RoomState(NamedTuple):
+    """A room as one moment saw it, with what its board and its ring need."""
+
+    room: Room
+    standings: list[tuple[str, str, int, int]]
+    """(user, name, coins, reached_seq) of everyone with coins on the board."""
+    recent: list[Event]
+    """The newest events, oldest first."""
+
+
+class Wallet(NamedTuple):
+    coins: int
+    millidiamonds_pending: int
+    millidiamonds_available: int
+    millidiamonds_reserved: int
+    gifted_coins: int
+    spent_today: int
+    """Coins gifted since the given moment, less those that were taken back."""
+
+
+class BoardLine(NamedTuple):
+    user: str
+    name: str
+    coins: int
+
+
+class Store(Protocol):
+    async def settle(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
+        """Make the commands durable, in order. Raises StoreUnavailable, StoreBroken."""
+
+    async def policy(self) -> Policy | None:
+        """The policy in force; None before the first one was set."""
+
+    async def rooms(self, after: str, limit: int) -> list[Room]:
+        """Rooms with an id after this one, in order of id."""
+
+    async def room(self, id: str, recent: int) -> RoomState | None:
+        """A room with its standings and its newest `recent` events."""
+
+    async def events(self, room: str, after: int, limit: int) -> list[Event]:
+        """The log from `after` + 1 on, at most `limit` events, in order."""
+
+    async def board(self, room: str, as_of: int, limit: int) -> list[BoardLine]:
+        """The board as it was after that seq, best first."""
+
+    async def balances(self, users: Collection[str]) -> dict[str, int]:
+        """Coins of each of these users; 0 for who has no wallet yet."""
+
+    async def wallet(self, user: str, since_ms: int) -> Wallet:
+        """What a user has. `since_ms` is the start of today."""
+
+    async def statement(self, user: str, before: int | None, limit: int) -> list[dict[str, Any]]:
+        """The user's transfers, newest first, with ids below `before`; each with its `id`."""
+
+    async def close(self) -> None:
+        """Finish what is running and let go of the files."""
