@@ -30,6 +30,11 @@ Receiver = Callable[[Batch], None]
 
 class Fanout(Protocol):
     dropped: int
+    """Batches that could not be carried."""
+
+    @property
+    def alone(self) -> bool:
+        """True while there is nobody to tell: a publisher may save itself the encoding."""
 
     def publish(self, batch: Batch) -> None:
         """Tell the other nodes. Call it after the events are durable, in the order of seq."""

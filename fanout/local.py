@@ -24,6 +24,10 @@ class LocalFanout:
         self._bus = bus
         self._receivers: dict[str, Receiver] = {}
 
+    @property
+    def alone(self) -> bool:
+        return len(self._bus.members) < 2
+
     def publish(self, batch: Batch) -> None:
         for member in self._bus.members:
             if member is not self and (receiver := member._receivers.get(batch.room)):

@@ -25,6 +25,9 @@ from protocol.messages import (
 UNSEEN_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters and bidirectional overrides: they fake lines and directions where shown."""
 
+REASON_CHARACTERS_MAX = 200
+"""Of a fault's explanation: enough for msgspec's own words and for no echo of a whole frame."""
+
 
 class Fault(msgspec.Struct, frozen=True):
     """A frame that is no message: why, and what of it can be echoed so that its sender knows it."""
@@ -78,8 +81,14 @@ def _fault(frame: bytes, error: BaseException) -> Fault:
         names = ", ".join(sorted(str(name) for name in _TYPES))
         sentence = f"The field `type` must be one of: {names}."
         return Fault(Code.UNKNOWN_TYPE, sentence, key=key, id=echo)
-    sentence = f"This `{envelope.type}` cannot be read: {error}."
+    sentence = f"This `{envelope.type}` cannot be read: {_reason(error)}."
     return Fault(Code.MALFORMED, sentence, key=key, id=echo)
+
+
+def _reason(error: BaseException) -> str:
+    """What msgspec found, cut short: it quotes a wrong `visibility` in full."""
+    text = UNSEEN_CHARACTERS.sub("?", str(error))
+    return text if len(text) <= REASON_CHARACTERS_MAX else f"{text[:REASON_CHARACTERS_MAX]}…"
 
 
 def _echo(value: Any) -> str | None:
@@ -167,7 +176,8 @@ def decode_event(body: bytes | msgspec.Raw) -> Event | None:
     try:
         return cast(Event, _read_event.decode(body))
     except msgspec.ValidationError:
-        if _read_kind.decode(body).get("kind") not in _KINDS:
+        kind = _read_kind.decode(body).get("kind")
+        if isinstance(kind, str) and kind not in _KINDS:
             return None
         raise
 

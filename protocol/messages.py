@@ -252,7 +252,7 @@ class Refused(Message, frozen=True, kw_only=True, tag="refused"):
 
 
 class Events(Message, frozen=True, kw_only=True, tag="events"):
-    """Read `events` with `codec.read_events`; unknown kinds are to be skipped."""
+    """Read each of `events` with `codec.decode_event`; unknown kinds are to be skipped."""
 
     room: str
     epoch: str

@@ -73,7 +73,10 @@ class Session:
         if kind not in SAYABLE[self.phase]:
             if self.phase is Phase.NEW:
                 return CloseCode.NOT_AUTHENTICATED
-            return Fault(Code.FORBIDDEN, "This connection has already said hello.")
+            hello = "This connection has already said hello."
+            closed = "This connection is closed."
+            sentence = hello if self.phase is Phase.OPEN else closed
+            return _refuse(Code.FORBIDDEN, sentence, message)
         if self.phase is Phase.OPEN and kind not in ROLES[self.role]:
             name = kind.__struct_config__.tag
             sentence = f"A token with the role {self.role} may not send `{name}`."

@@ -26,12 +26,14 @@ from rules.commands import (
 from rules.events import Event, split_gift_id
 from rules.ledger import (
     FIRST_USER_ACCOUNT,
+    MONEY_MAX,
     SYSTEM,
     SYSTEM_ACCOUNTS,
     Account,
     Code,
     Reason,
     Transfer,
+    has_room,
     move,
 )
 
@@ -167,6 +169,15 @@ class Book:
         found = self.accounts.get((owner, code))
         return found.credits - found.debits if found is not None else 0
 
+    def can_take(self, owner: str, code: Code, amount: int) -> bool:
+        """Whether the account, made or not, can count so much more.
+
+        Asking makes no account: an id that a refusal used up would be missing when the journal,
+        which has no such refusals, is replayed.
+        """
+        found = self.accounts.get((owner, code))
+        return amount <= MONEY_MAX if found is None else has_room(found, amount)
+
     def move(
         self, command: int, reason: Reason, source: Account, target: Account, amount: int
     ) -> None:
@@ -186,10 +197,10 @@ class Book:
         return found
 
     def member(self, room: str, user: str, name: str) -> Member:
+        """The user in the room, made with this name if this is their first gift there."""
         found = self.members.get((room, user))
         if found is None:
             found = self.members[room, user] = Member(room, user, name, 0, 0)
-        found.name = name
         self.changed_members[room, user] = found
         return found
 
@@ -220,7 +231,11 @@ def touches_at_first(commands: Iterable[AnyCommand]) -> Touched:
                 touched.users.add(command.sender)
                 touched.accounts.add((command.sender, Code.COINS))
                 touched.members.add((command.room, command.sender))
-            case OpenRoom() | CloseRoom():
+            case OpenRoom():
+                touched.rooms.add(command.room)
+                # The next gift of this batch may be for the new room; its creator is not new.
+                touched.accounts.add((command.creator, Code.DIAMONDS_PENDING))
+            case CloseRoom():
                 touched.rooms.add(command.room)
             case Grant():
                 touched.accounts.add((command.user, Code.COINS))

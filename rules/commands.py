@@ -198,6 +198,7 @@ def fingerprint(command: AnyCommand) -> str:
         case SendGift():
             content: tuple[object, ...] = (
                 "gift",
+                command.sender,
                 command.room,
                 command.gift,
                 command.quantity,

@@ -21,7 +21,7 @@ from rules.commands import (
     RetractGift,
     SendGift,
 )
-from rules.ledger import SYSTEM, Code, Reason, has_room
+from rules.ledger import MONEY_MAX, SYSTEM, Code, Reason, has_room
 from rules.levels import level_of
 from rules.results import Balance, Result, refuse
 
@@ -77,10 +77,11 @@ def _state_forbids(
         sentence = f"This costs {coins} coins and you have {balance}; nothing was charged."
         missing = coins - balance
         return refuse("insufficient_coins", sentence, balance_coins=balance, missing_coins=missing)
-    if not has_room(
-        book.account(room.creator, Code.DIAMONDS_PENDING), coins * policy.rate_permille
+    millidiamonds = coins * policy.rate_permille
+    if room.total_coins + coins > MONEY_MAX or not book.can_take(
+        room.creator, Code.DIAMONDS_PENDING, millidiamonds
     ):
-        return refuse("bad_quantity", "That is more than the creator's account can count.")
+        return refuse("bad_quantity", "That is more than this room's books can count.")
     return None
 
 
@@ -102,6 +103,8 @@ def _book_gift(
     user.gifted_coins += coins
     member = book.member(room.id, command.sender, command.name)
     if not anonymous:
+        # A new name shows with a public gift only: on the board it would tell who gave this one.
+        member.name = command.name
         member.coins += coins
         member.reached_seq = seq
     combo = _combo(member, command, room, gift, seq, coins, policy, now_ms)
@@ -201,8 +204,8 @@ def retract(book: Book, command: RetractGift, now_ms: int) -> Result:
     if isinstance(gift, Result):
         return gift
     wallet = book.account(gift.sender, Code.COINS)
-    earned = book.account(gift.recipient, Code.DIAMONDS_PENDING)
-    if earned.balance < gift.millidiamonds or not has_room(wallet, gift.coins):
+    pending = book.balance(gift.recipient, Code.DIAMONDS_PENDING)
+    if pending < gift.millidiamonds or not has_room(wallet, gift.coins):
         sentence = "The creator's pending diamonds no longer cover this gift."
         return refuse("not_retractable", sentence)
     number = book.next_command
@@ -210,6 +213,7 @@ def retract(book: Book, command: RetractGift, now_ms: int) -> Result:
     book.move(number, Reason.RETRACT_SPENT, spent, wallet, gift.coins)
     if gift.millidiamonds:
         issued = book.account(SYSTEM, Code.DIAMONDS_ISSUED)
+        earned = book.account(gift.recipient, Code.DIAMONDS_PENDING)
         book.move(number, Reason.RETRACT_EARNED, earned, issued, gift.millidiamonds)
     event = _log_retraction(book, command, gift, number, now_ms)
     book.mark(Mark(gift.room, gift.seq, "retracted", event.seq))

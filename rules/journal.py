@@ -18,8 +18,9 @@ def seal(previous: str, batch: int, at_ms: int, rows: Iterable[JournalRow]) -> s
     """
     digest = hashlib.sha256(f"{previous} {batch} {at_ms}\n".encode())
     for row in rows:
-        names = f"{len(row.actor)} {row.actor} {len(row.key)} {row.key}"
-        head = f"{row.id} {row.kind} {row.fingerprint} {names}"
+        who = f"{len(row.actor)} {row.actor} {len(row.key)} {row.key}"
+        what = f"{len(row.kind)} {row.kind} {len(row.fingerprint)} {row.fingerprint}"
+        head = f"{row.id} {who} {what}"
         digest.update(f"{len(head)} {len(row.body)} {len(row.outcome)}\n{head}".encode())
         digest.update(row.body)
         digest.update(row.outcome)

@@ -16,7 +16,7 @@ from rules.commands import (
     RoomOpened,
     SetPolicy,
 )
-from rules.ledger import MONEY_MAX, SYSTEM, Code, Reason, has_room
+from rules.ledger import MONEY_MAX, SYSTEM, SYSTEM_TOTAL_MAX, Code, Reason
 from rules.results import Balance, Result, refuse
 
 
@@ -52,11 +52,15 @@ def close_room(book: Book, command: CloseRoom, now_ms: int) -> Result:
 
 def grant(book: Book, command: Grant, now_ms: int) -> Result:
     """Coins into a wallet without a payment."""
-    wallet = book.account(command.user, Code.COINS)
     source = book.account(SYSTEM, Code.COINS_GRANTED)
-    if not 0 < command.coins <= MONEY_MAX or not has_room(wallet, command.coins):
+    if (
+        not 0 < command.coins <= MONEY_MAX
+        or not book.can_take(command.user, Code.COINS, command.coins)
+        or source.debits + command.coins > SYSTEM_TOTAL_MAX
+    ):
         sentence = f"`coins` must be a whole number from 1 to {MONEY_MAX}, also in all."
         return refuse("bad_quantity", sentence, coins_max=MONEY_MAX)
+    wallet = book.account(command.user, Code.COINS)
     book.move(book.next_command, Reason.GRANT, source, wallet, command.coins)
     outcome = Granted(user=command.user, coins=command.coins, balance_coins=wallet.balance)
     return Result(outcome, balance=Balance(command.user, wallet.balance))

@@ -10,7 +10,7 @@ aiosqlite owns the threads; a batch is one call into the writer's, never a state
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -196,5 +196,6 @@ async def _call(
 
     `_execute` is aiosqlite's own way to do this; its public methods hop threads once a statement.
     """
-    result: T = await connection._execute(work, connection._conn, *arguments)
+    execute: Callable[..., Awaitable[T]] = connection._execute
+    result = await execute(work, connection._conn, *arguments)
     return result

@@ -59,7 +59,7 @@ def room(connection: sqlite3.Connection, id: str, recent: int) -> RoomState | No
 def events(connection: sqlite3.Connection, room: str, after: int, limit: int) -> list[Event]:
     sql = f"SELECT {_EVENT} FROM event WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"
     rows = connection.execute(sql, (room, after, limit)).fetchall()
-    return [Event(*row[:6], row[6].encode()) for row in rows]
+    return [Event(*row[:6], row[6].encode()) for row in rows]  # type: ignore[call-arg]
 
 
 def board(connection: sqlite3.Connection, room: str, as_of: int, limit: int) -> list[BoardLine]:

@@ -115,7 +115,8 @@ def _load_parties(connection: Connection, book: Book, first: Touched, then: Touc
         account = Account(*fields)
         book.accounts[account.owner, account.code] = account
     for *fields, combo in orjson.loads(row[3]):
-        member = Member(*fields, combo=_read_combo(combo) if combo else None)
+        member = Member(*fields)
+        member.combo = _read_combo(combo) if combo else None
         book.members[member.room, member.user] = member
 
 

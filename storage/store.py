@@ -8,8 +8,8 @@ with the refusal `unavailable`, and its neighbours do not notice.
 
 When nothing could be made durable, `settle` raises `StoreUnavailable`: no command of this call left
 a trace, and each may be sent again with its key. When the fate of a transaction cannot be found out
-it raises `StoreBroken`, the store is closed to writing, and the process should stop: after a restart
-the key tells what happened. A store never publishes anything to anybody.
+it raises `StoreBroken`, the store is closed to writing, and the process should stop: after a
+restart the key tells what happened. A store never publishes anything to anybody.
 
 Reading. Reads see a committed state, never one older than the last `settle` that returned before
 the read began. Only one task calls `settle` at a time; reads may overlap with it and each other.

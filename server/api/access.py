@@ -1,0 +1,89 @@
+"""Who is asking: the host platform's backend, a user with a token, or nobody."""
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Request
+
+from protocol.codec import UNSEEN_CHARACTERS
+from server.api.errors import ApiError
+from server.auth import Identity, same_secret
+from server.shell import Shell
+
+ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+KEY_CHARACTERS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`identity` None is the backend."""
+
+    identity: Identity | None
+
+    @property
+    def actor(self) -> str:
+        return f"user:{self.identity.user}" if self.identity else "backend"
+
+
+def caller_of(request: Request[Any, Any, Any], shell: Shell) -> Caller:
+    """Who sent this request. Raises ApiError `unauthorized`."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or not secret:
+        raise ApiError("unauthorized", "Send `Authorization: Bearer` with the api key or a token.")
+    if shell.settings.api_key and same_secret(secret, shell.settings.api_key):
+        return Caller(None)
+    identity = shell.verify(secret)
+    if not isinstance(identity, Identity):
+        raise ApiError("unauthorized", identity.message)
+    return Caller(identity)
+
+
+def backend(request: Request[Any, Any, Any], shell: Shell) -> Caller:
+    """The backend, and nobody else. Raises ApiError `unauthorized`, `forbidden`."""
+    caller = caller_of(request, shell)
+    if caller.identity is not None:
+        raise ApiError("forbidden", "Only the backend may do this; use the api key.")
+    return caller
+
+
+def backend_or(request: Request[Any, Any, Any], shell: Shell, user: str) -> Caller:
+    """The backend, or this user. Raises ApiError `unauthorized`, `forbidden`."""
+    caller = caller_of(request, shell)
+    identity = caller.identity
+    if identity is not None and (identity.user != user or identity.role == "overlay"):
+        raise ApiError("forbidden", f"Only the backend and {user} may do this.")
+    return caller
+
+
+def idempotency_key(request: Request[Any, Any, Any]) -> str:
+    """The client's key, or one of ours: without a key each request is a wish of its own.
+
+    Raises ApiError `malformed`.
+    """
+    key: str | None = request.headers.get("Idempotency-Key")
+    if key is None:
+        return f"http-{secrets.token_hex(16)}"
+    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or UNSEEN_CHARACTERS.search(key):
+        sentence = f"`Idempotency-Key` must have 1 to {KEY_CHARACTERS_MAX} printable characters."
+        raise ApiError("malformed", sentence)
+    return key
+
+
+def checked_id(value: str, name: str) -> str:
+    """An id as tokens have them. Raises ApiError `invalid`."""
+    if not ID.fullmatch(value):
+        raise ApiError(
+            "invalid", f"`{name}` must be 1 to 64 of A-Z a-z 0-9 _ . : and -", {"field": name}
+        )
+    return value
+
+
+def checked_text(value: str, name: str, characters_max: int) -> str:
+    """A text for people. Raises ApiError `invalid`."""
+    if not 1 <= len(value) <= characters_max or UNSEEN_CHARACTERS.search(value):
+        sentence = f"`{name}` must be 1 to {characters_max} characters without control characters"
+        raise ApiError("invalid", sentence, {"field": name})
+    return value

@@ -1,0 +1,95 @@
+"""The pages, and what the demo needs: a viewer with play money for whoever opens the page."""
+
+import secrets
+from html import escape
+from typing import Any
+
+from litestar import MediaType, Request, Response, get, post
+from litestar.datastructures import State
+from litestar.exceptions import NotFoundException
+
+from rules.commands import Grant
+from server.api.rooms import shell_of
+from server.auth import issue
+from web import STATIC
+
+CSP = (
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; "
+    "style-src 'self'; base-uri 'none'; form-action 'self'; object-src 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+DEMO_COINS = 25_000
+DEMO_HOURS = 12
+
+
+def _page(name: str) -> Response[bytes]:
+    body = STATIC.joinpath(name).read_bytes()
+    return Response(body, media_type="text/html; charset=utf-8", headers=HEADERS)
+
+
+@get("/", include_in_schema=False)
+async def viewer_page() -> Response[bytes]:
+    return _page("viewer.html")
+
+
+@get("/overlay", include_in_schema=False)
+async def overlay_page() -> Response[bytes]:
+    return _page("overlay.html")
+
+
+@post("/demo/viewer", include_in_schema=False, status_code=201)
+async def demo_viewer(state: State) -> dict[str, Any]:
+    """A new viewer with play money. Only while the server runs as `largesse demo`."""
+    shell = shell_of(state)
+    if shell.demo_room is None:
+        raise NotFoundException("This is not a demo; bring a token.")
+    user, name = f"guest-{secrets.token_hex(4)}", f"Guest {secrets.randbelow(9_000) + 1_000}"
+    key = f"demo-{user}"
+    await shell.settlement.ask(
+        Grant(actor="operator", key=key, user=user, coins=DEMO_COINS, reason="play money")
+    )
+    token = issue(
+        shell.settings.token_secret,
+        user=user,
+        name=name,
+        role="viewer",
+        rooms=None,
+        adult=True,
+        ttl_s=DEMO_HOURS * 3_600,
+        now_ms=shell.clock(),
+        jti=None,
+    )
+    return {"token": token, "room": shell.demo_room, "user": {"id": user, "name": name}}
+
+
+@get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """The API, described for programs."""
+    return request.app.openapi_schema.to_schema()
+
+
+@get("/docs", include_in_schema=False, media_type=MediaType.HTML)
+async def docs_page(request: Request[Any, Any, Any]) -> Response[str]:
+    """The API on one page, made from its own description; no third-party viewer is loaded."""
+    schema = request.app.openapi_schema.to_schema()
+    rows = []
+    for path, methods in sorted(schema["paths"].items()):
+        for method, operation in methods.items():
+            if isinstance(operation, dict):
+                told = operation.get("description") or operation.get("summary") or ""
+                what = f"<code>{method.upper()} {escape(path)}</code>"
+                rows.append(f"<dt>{what}</dt><dd>{escape(told)}</dd>")
+    body = (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>largesse API</title>"
+        "<h1>largesse API</h1><p>The full description is <a href=/openapi.json>openapi.json</a>."
+        f"</p><dl>{''.join(rows)}</dl></html>"
+    )
+    return Response(body, media_type="text/html; charset=utf-8", headers=HEADERS)
+
+
+PAGES = [viewer_page, overlay_page, demo_viewer, openapi, docs_page]

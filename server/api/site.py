@@ -1,0 +1,62 @@
+"""The ASGI application: all routes, errors in one shape, OpenAPI, static files."""
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import CacheControlHeader, State
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.static_files import create_static_files_router
+
+from server.api import errors
+from server.api.money import money_router
+from server.api.operations import operations_router
+from server.api.overlays import overlays_router
+from server.api.pages import PAGES
+from server.api.rooms import rooms_router
+from server.shell import Shell
+from web import STATIC
+
+BODY_BYTES_MAX = 64 * 1024
+
+
+def build_site(shell: Shell, version: str) -> Litestar:
+    """Everything that is served over plain HTTP."""
+    origins = list(shell.settings.allowed_origins)
+    static = create_static_files_router(
+        path="/static",
+        directories=[STATIC],
+        cache_control=CacheControlHeader(no_cache=True),
+    )
+    return Litestar(
+        route_handlers=[
+            *PAGES,
+            static,
+            rooms_router,
+            money_router,
+            overlays_router,
+            operations_router,
+        ],
+        state=State({"shell": shell}),
+        exception_handlers={
+            errors.ApiError: errors.on_api_error,
+            ValidationException: errors.on_validation,
+            HTTPException: errors.on_http_error,
+            Exception: errors.on_unknown,
+        },
+        openapi_config=OpenAPIConfig(
+            title="largesse",
+            version=version,
+            path="/v1/description",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        ),
+        cors_config=CORSConfig(
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "PUT"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+        )
+        if origins
+        else None,
+        request_max_body_size=BODY_BYTES_MAX,
+        logging_config=None,
+    )

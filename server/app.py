@@ -1,0 +1,203 @@
+"""The only wiring: settings in, a running server out.
+
+The order of a start: open the ledger (a second process is refused here), take the port, bring the
+policy in the books up to what the settings say, listen. The order of a stop: tell everybody, close
+them in paced steps, settle what is queued, close the ledger. When the ledger fails in a way that
+leaves its content in doubt, the order is: answer nobody, stop.
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+import uvicorn
+import uvloop
+
+from fanout import Fanout, connect
+from rules.catalogue import CatalogueError, built_in, read_catalogue
+from rules.commands import Policy, SetPolicy
+from server import auth, logs
+from server.api import build_site
+from server.clock import now_ms
+from server.config import Settings
+from server.connection import Connection
+from server.demo import DEMO_ROOM, play
+from server.shell import Shell
+from storage import Store, StoreBroken, open_store
+
+log = structlog.get_logger()
+
+BACKLOG = 4_096
+"""Connections that the kernel holds while the loop is busy: a stream starts for all at once."""
+
+
+class App(NamedTuple):
+    """A server that is listening."""
+
+    shell: Shell
+    url: str
+
+
+class Listener(uvicorn.Server):
+    """uvicorn without its signal handling: our stop has steps of its own before uvicorn's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings, *, demo: bool = False, fanout: Fanout | None = None
+) -> AsyncIterator[App]:
+    """A server that listens while the body runs, and drains when it ends.
+
+    Raises StoreError, CatalogueError, OSError (the port). A StoreBroken of the running server
+    cancels the body and comes out in an ExceptionGroup.
+    """
+    store = await open_store(settings.database)
+    try:
+        listening = _bind(settings.host, settings.port)
+        shell = Shell(
+            settings=settings,
+            store=store,
+            fanout=fanout or connect(settings.fanout),
+            verifier=auth.verifier(settings),
+            policy=await _settle_policy(store, settings),
+            clock=now_ms,
+            rng=random.Random(secrets.randbits(64)),
+        )
+        shell.demo_room = DEMO_ROOM if demo else None
+        listener = _listener(shell)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(shell.run())
+            serving = tasks.create_task(listener.serve(sockets=[listening]))
+            url = _url(settings.host, listening.getsockname()[1])
+            while not listener.started and not serving.done():
+                await asyncio.sleep(0.005)
+            log.info("server.started", url=url, database=settings.database)
+            try:
+                yield App(shell, url)
+            finally:
+                await shell.drain()
+                listener.should_exit = True
+        await shell.fanout.close()
+    finally:
+        await store.close()
+        log.info("server.stopped")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise OSError(f"Cannot listen on {host} port {port}: {error.strerror}.") from error
+
+
+def _url(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def _listener(shell: Shell) -> Listener:
+    config = uvicorn.Config(
+        build_site(shell, version("largesse")),
+        ws=partial(Connection, shell),  # type: ignore[arg-type]
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=5,
+    )
+    return Listener(config)
+
+
+async def _settle_policy(store: Store, settings: Settings) -> Policy:
+    """See to it that the books have the policy that the settings ask for."""
+    catalogue = built_in()
+    if settings.catalogue:
+        try:
+            text = Path(settings.catalogue).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CatalogueError([f"{settings.catalogue} cannot be read: {error}"]) from error
+        catalogue = read_catalogue(text)
+    wanted = Policy(
+        catalogue=catalogue,
+        rate_permille=settings.rate_permille,
+        combo_window_ms=settings.combo_window_ms,
+        require_adult=settings.require_adult,
+    )
+    if await store.policy() != wanted:
+        key = f"policy-{secrets.token_hex(16)}"
+        await store.settle([SetPolicy(actor="operator", key=key, policy=wanted)], now_ms())
+        log.info("policy.set", catalogue=catalogue.version, gifts=len(catalogue.gifts))
+    return wanted
+
+
+# The commands
+
+
+def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. Raises as `running` does, before listening."""
+    logs.configure(settings.log_format, settings.log_level)
+    return _run(_serve(settings))
+
+
+def demo(settings: Settings, *, gifters: int) -> int:
+    """Run with one seeded room and simulated gifters until SIGTERM or SIGINT."""
+    logs.configure(settings.log_format, settings.log_level)
+    return _run(_serve(settings, gifters=gifters))
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    try:
+        return uvloop.run(main)
+    except BaseExceptionGroup as group:
+        broken = group.subgroup(StoreBroken)
+        if broken is None:
+            raise
+        log.critical("server.broken", error=str(_first(broken)))
+        return 1
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _serve(settings: Settings, gifters: int | None = None) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with running(settings, demo=gifters is not None) as app:
+        if gifters is None:
+            await stop.wait()
+        else:
+            print_demo(app.url)
+            async with asyncio.TaskGroup() as tasks:
+                playing = tasks.create_task(play(app.shell, gifters))
+                await stop.wait()
+                playing.cancel()
+    return 0
+
+
+def print_demo(url: str) -> None:
+    from rich import print as show
+
+    show(f"\n[bold]largesse demo[/bold] with play money. Open  [link]{url}/[/link]")
+    show("Open it twice to see your own gifts fly. Ctrl-C ends it.\n")

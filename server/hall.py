@@ -1,0 +1,101 @@
+"""A hall: a room and those who follow it on this node, with the pace of its frames.
+
+A connection is in `viewers` (gets every frame), in `catching` (is being brought up to date first)
+or in `waiting` (joins at the next frame boundary, so that its snapshot and the frames fit).
+"""
+
+from collections.abc import Callable
+
+from server.connection import Connection
+from server.room import Room
+
+BOARD_MS = 250
+"""Boards and viewer counts are states: only the latest matters, so they are sent less often."""
+VIEWERS_MS = 1_000
+TICK_MS_MAX = 1_000
+IDLE_MS = 60_000
+"""A room that nobody follows is kept for as long as a reload of the page takes, and then some."""
+
+
+class Hall:
+    __slots__ = (
+        "__weakref__",
+        "_board_ms",
+        "_viewers_ms",
+        "_viewers_sent",
+        "catching",
+        "due_ms",
+        "idle_since_ms",
+        "room",
+        "sent_ms",
+        "tick_ms",
+        "viewers",
+        "waiting",
+    )
+
+    def __init__(self, room: Room, tick_ms: int, now_ms: int) -> None:
+        self.room = room
+        self.viewers: dict[Connection, None] = {}
+        self.catching: dict[Connection, int] = {}
+        """With the last seq that each was sent."""
+        self.waiting: list[Callable[[], None]] = []
+        self.tick_ms = tick_ms
+        self.due_ms = 0
+        self.sent_ms = 0
+        self.idle_since_ms = now_ms
+        self._board_ms = 0
+        self._viewers_ms = 0
+        self._viewers_sent = 0
+
+    def count(self) -> int:
+        return len(self.viewers) + len(self.catching)
+
+    def remove(self, connection: Connection) -> bool:
+        """True when nobody is left. Whoever still waits finds the connection closed."""
+        self.viewers.pop(connection, None)
+        self.catching.pop(connection, None)
+        return not self.count()
+
+    def take_states(self, now_ms: int) -> list[bytes]:
+        """The latest board and viewer count, where they changed and it is time."""
+        payloads: list[bytes] = []
+        if now_ms - self._board_ms >= BOARD_MS and (board := self.room.take_board()):
+            self._board_ms = now_ms
+            payloads += board
+        count = self.count()
+        if count != self._viewers_sent and now_ms - self._viewers_ms >= VIEWERS_MS:
+            self._viewers_ms, self._viewers_sent = now_ms, count
+            payloads.append(self.room.viewers_message(count))
+        return payloads
+
+    def admit_waiting(self) -> None:
+        """Let those join who waited for a frame boundary: nothing is pending now."""
+        waiting, self.waiting = self.waiting, []
+        for admit in waiting:
+            admit()
+
+    def adapt(self, flush_ms: float, tick_ms: int) -> None:
+        """A tick twice as long as the flush leaves half of the time for everything else."""
+        if flush_ms > self.tick_ms / 2:
+            self.tick_ms = min(TICK_MS_MAX, int(flush_ms * 2) + 1)
+        else:
+            self.tick_ms = max(tick_ms, self.tick_ms * 9 // 10)
+
+    def quiet(self, now_ms: int) -> bool:
+        """Whether there is nothing left that a later tick has to send."""
+        return bool(
+            not self.room.pending
+            and not self.room.combos
+            and not self.waiting
+            and self.viewers
+            and self.count() == self._viewers_sent
+            and not self.room.board_changed()
+        )
+
+    def abandoned(self, now_ms: int) -> bool:
+        return (
+            not self.count()
+            and not self.waiting
+            and not self.room.pending
+            and now_ms - self.idle_since_ms > IDLE_MS
+        )

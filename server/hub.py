@@ -1,0 +1,299 @@
+"""The hub: from durable results to what everybody sees.
+
+The life of a batch, once it is committed: `deliver` applies each event to its room, flushes the
+rooms whose tick has come, and answers the senders. A flush builds one frame for all viewers of a
+room and writes the same bytes to every transport: no task, no queue and no copy per viewer. A quiet
+room's event goes out at once; a busy room sends one frame a tick, and its tick grows when a flush
+takes more than half of it. Viewers who cannot keep up are closed and resume; nobody waits for them.
+
+Everything here runs on the event loop's thread and never blocks; what must be read from the ledger
+is left to `joins`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from fanout import Batch, Fanout
+from protocol import CloseCode, encode, encode_refusal
+from protocol.frames import text_frame
+from protocol.messages import Accepted, Balance, Combo, Me
+from rules.commands import GiftAccepted, Refused, SendGift
+from rules.events import Event
+from rules.limits import full_bucket
+from rules.results import Result
+from server.clock import Clock, seconds, steady_ms
+from server.config import Settings
+from server.connection import Connection
+from server.hall import Hall
+from server.metrics import Metrics
+from server.room import Room, decode_payload, encode_payload
+from server.settlement import Order
+from server.users import UserHere
+
+log = structlog.get_logger()
+
+SLOW_SWEEP_MS = 250
+RETRY_BUSY_MS = 100
+
+
+class Hub:
+    """All rooms, users and connections of this node."""
+
+    def __init__(self, settings: Settings, fanout: Fanout, clock: Clock, metrics: Metrics) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.metrics = metrics
+        self.halls: dict[str, Hall] = {}
+        self.loading: dict[str, list[Event]] = {}
+        """Rooms that are being read from the ledger, with the events settled since that began."""
+        self.users: dict[str, UserHere] = {}
+        self.paused: set[Connection] = set()
+        self.restless: set[Hall] = set()
+        """Halls that have something to send at their next tick."""
+        self.heal: Callable[[Hall], None] = lambda hall: None
+        self._fanout = fanout
+        self._swept_ms = 0
+
+    # Users
+
+    def enter(self, connection: Connection, user: str) -> UserHere | None:
+        """Count a connection of a user; None when the user has too many."""
+        here = self.users.get(user)
+        if here is None:
+            settings = self.settings
+            bucket = full_bucket(settings.gift_rate, settings.gift_burst, steady_ms())
+            here = self.users[user] = UserHere(user, bucket)
+        if len(here.connections) >= self.settings.max_connections_per_user:
+            return None
+        here.connections.add(connection)
+        return here
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection everywhere."""
+        self.paused.discard(connection)
+        for room in tuple(connection.session.rooms):
+            self.leave_room(connection, room)
+        here = connection.here
+        if here is not None:
+            here.connections.discard(connection)
+            if not here.connections:
+                self.users.pop(here.id, None)
+
+    def leave_room(self, connection: Connection, room: str) -> None:
+        connection.session.rooms.discard(room)
+        hall = self.halls.get(room)
+        if hall is not None and hall.remove(connection):
+            hall.idle_since_ms = steady_ms()
+            self.restless.add(hall)
+
+    # Rooms
+
+    def open_hall(self, room: Room) -> Hall:
+        """Take a room that was read from the ledger, and what was settled meanwhile."""
+        hall = self.halls[room.id] = Hall(room, self.settings.tick_ms, steady_ms())
+        for event in self.loading.pop(room.id, ()):
+            if event.seq == room.head + 1:
+                room.apply(event)
+        self._fanout.listen(room.id, self._on_batch)
+        self.metrics.rooms.set(len(self.halls))
+        self.restless.add(hall)
+        return hall
+
+    def close_hall(self, hall: Hall) -> None:
+        """Drop a room that nobody follows; the next one who joins reads it again."""
+        self._fanout.ignore(hall.room.id)
+        self.halls.pop(hall.room.id, None)
+        self.restless.discard(hall)
+        self.metrics.rooms.set(len(self.halls))
+
+    def viewers(self, room: str) -> int:
+        hall = self.halls.get(room)
+        return hall.count() if hall else 0
+
+    # From the ledger
+
+    def deliver(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
+        """Show a durable batch to everybody whom it concerns, then answer those who asked."""
+        touched: dict[str, list[Event]] = {}
+        for result in results:
+            if result.event is not None:
+                touched.setdefault(result.event.room, []).append(result.event)
+        now_ms = steady_ms()
+        for room, events in touched.items():
+            self._take(room, events)
+            self._publish(room, events)
+            hall = self.halls.get(room)
+            if hall is not None:
+                self.flush_if_due(hall, now_ms)
+        self._answer(orders, results)
+
+    def _take(self, room: str, events: list[Event]) -> None:
+        if room in self.loading:
+            self.loading[room].extend(events)
+        hall = self.halls.get(room)
+        if hall is None:
+            return
+        for event in events:
+            if event.seq == hall.room.head + 1:
+                hall.room.apply(event)
+            elif event.seq > hall.room.head:
+                self.heal(hall)
+                return
+
+    def _publish(self, room: str, events: list[Event]) -> None:
+        if self._fanout.alone:
+            return
+        hall = self.halls.get(room)
+        epoch = hall.room.epoch if hall else ""
+        payload = encode_payload(events)
+        self._fanout.publish(Batch(room, epoch, events[0].seq, events[-1].seq, payload))
+
+    def _on_batch(self, batch: Batch) -> None:
+        """Another node settled something in a room that is followed here."""
+        hall = self.halls.get(batch.room)
+        if hall is None or batch.last <= hall.room.head:
+            return
+        if batch.first > hall.room.head + 1 or batch.epoch not in ("", hall.room.epoch):
+            self.heal(hall)
+            return
+        self._take(
+            batch.room,
+            [e for e in decode_payload(batch.room, batch.payload) if e.seq > hall.room.head],
+        )
+        self.flush_if_due(hall, steady_ms())
+
+    # Answers
+
+    def _answer(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
+        changed: dict[str, tuple[int, str]] = {}
+        askers: set[Connection] = set()
+        places: dict[tuple[str, str], Me] = {}
+        for order, result in zip(orders, results, strict=True):
+            if result.balance is not None:
+                reason = order.command.__struct_config__.tag
+                changed[result.balance.user] = (result.balance.coins, str(reason))
+            if isinstance(result.outcome, GiftAccepted) and not result.replayed:
+                self.metrics.gifts.inc()
+                self.metrics.coins.inc(result.outcome.coins)
+            if isinstance(order.asker, Connection) and isinstance(order.command, SendGift):
+                order.asker.queue(self._gift_answer(order.command, result, places))
+                askers.add(order.asker)
+        self._push_balances(changed, askers)
+        for connection in askers:
+            connection.flush()
+
+    def _gift_answer(
+        self, command: SendGift, result: Result, places: dict[tuple[str, str], Me]
+    ) -> bytes:
+        outcome = result.outcome
+        if isinstance(outcome, Refused):
+            return encode_refusal(
+                outcome.code,
+                outcome.message,
+                key=command.key,
+                retry_after_ms=RETRY_BUSY_MS if outcome.code == "unavailable" else None,
+                details=outcome.details,
+            )
+        assert isinstance(outcome, GiftAccepted)
+        place = places.get((command.room, command.sender))
+        if place is None:
+            hall = self.halls.get(command.room)
+            place = hall.room.me(command.sender) if hall else Me(coins=0, rank=None)
+            places[command.room, command.sender] = place
+        shown = outcome.combo
+        combo = Combo(**msgspec.structs.asdict(shown)) if shown else None
+        return encode(
+            Accepted(
+                key=command.key,
+                room=outcome.room,
+                seq=outcome.seq,
+                gift=outcome.gift,
+                quantity=outcome.quantity,
+                coins=outcome.coins,
+                balance_coins=outcome.balance_coins,
+                total_coins=outcome.total_coins,
+                me=place,
+                combo=combo,
+                at_ms=outcome.at_ms,
+                replayed=result.replayed,
+            )
+        )
+
+    def _push_balances(self, changed: dict[str, tuple[int, str]], askers: set[Connection]) -> None:
+        """Tell a user's other connections; the one that asked has it in its answer."""
+        for user, (coins, reason) in changed.items():
+            here = self.users.get(user)
+            if here is None:
+                continue
+            here.balance = coins
+            payload = b""
+            for connection in here.connections - askers:
+                payload = payload or encode(Balance(balance_coins=coins, reason=reason))
+                connection.send(payload)
+
+    # Sending
+
+    def flush_if_due(self, hall: Hall, now_ms: int) -> None:
+        if now_ms >= hall.due_ms:
+            self.flush(hall, now_ms)
+        else:
+            self.restless.add(hall)
+
+    def flush(self, hall: Hall, now_ms: int) -> None:
+        """Send a room everything that it has to say now: one write per viewer."""
+        started = seconds()
+        room = hall.room
+        frame = room.take_frame(self.settings.frame_events_max)
+        payloads = frame.payloads + room.take_ended_combos() + hall.take_states(now_ms)
+        if payloads:
+            self.metrics.merged.inc(frame.merged)
+            self.metrics.omitted.inc(frame.omitted)
+            self._write_all(hall, b"".join(map(text_frame, payloads)))
+            hall.sent_ms = now_ms
+        hall.admit_waiting()
+        spent = seconds() - started
+        self.metrics.flush.observe(spent)
+        hall.adapt(spent * 1000, self.settings.tick_ms)
+        hall.due_ms = now_ms + hall.tick_ms
+        if not hall.quiet(now_ms):
+            self.restless.add(hall)
+
+    def _write_all(self, hall: Hall, data: bytes) -> None:
+        for viewer in hall.viewers:
+            viewer.write(data)
+        self.metrics.frames.inc(len(hall.viewers))
+
+    async def run(self) -> None:
+        """The ticker: flushes what waits, ends combos, drops idle rooms, closes the too slow."""
+        pause = max(self.settings.tick_ms, 5) / 2000
+        expected = seconds() + pause
+        while True:
+            await asyncio.sleep(pause)
+            self.metrics.lag.observe(max(0.0, seconds() - expected))
+            self.tick(steady_ms(), self.clock())
+            expected = seconds() + pause
+
+    def tick(self, now_ms: int, wall_ms: int) -> None:
+        for hall in tuple(self.restless):
+            hall.room.end_combos(wall_ms)
+            if now_ms < hall.due_ms:
+                continue
+            self.restless.discard(hall)
+            if hall.abandoned(now_ms):
+                self.close_hall(hall)
+            else:
+                self.flush(hall, now_ms)
+        if now_ms - self._swept_ms >= SLOW_SWEEP_MS:
+            self._swept_ms = now_ms
+            self._close_slow(now_ms)
+
+    def _close_slow(self, now_ms: int) -> None:
+        for connection in tuple(self.paused):
+            if (
+                connection.buffered() > self.settings.slow_bytes
+                or now_ms - connection.paused_ms > self.settings.slow_ms
+            ):
+                connection.close(CloseCode.TOO_SLOW)

@@ -1,0 +1,126 @@
+"""The queue in front of the ledger, and the task that empties it.
+
+Commands wait in a bounded queue; when it is full the answer is `busy` at once, and nothing grows.
+While one transaction commits, the next batch gathers: under light load a batch is one command and
+its latency one fsync, under heavy load hundreds share one. There is no timer to tune.
+
+Results are handed on only after the transaction is durable, in the order of the commands. When the
+store cannot say what it stored, nobody is answered and the server stops: after the restart every
+client asks again with its key.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import structlog
+
+from rules.commands import AnyCommand, Refused
+from rules.results import Result, refuse
+from server.clock import Clock, seconds
+from server.metrics import Metrics
+from storage import Store, StoreBroken, StoreUnavailable
+
+log = structlog.get_logger()
+
+
+class Order(NamedTuple):
+    """A command that waits, and who wants to know."""
+
+    command: AnyCommand
+    asker: Any
+    """Whatever `deliver` needs to answer; opaque here. A future is resolved by this class."""
+
+
+Deliver = Callable[[Sequence[Order], Sequence[Result]], None]
+
+
+class Settlement:
+    """Opened by `run` in a task; `submit` and `ask` may be called as long as it runs."""
+
+    def __init__(
+        self,
+        store: Store,
+        deliver: Deliver,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        queue_max: int,
+        batch_max: int,
+    ) -> None:
+        self._store = store
+        self._deliver = deliver
+        self._clock = clock
+        self._metrics = metrics
+        self._queue_max = queue_max
+        self._batch_max = batch_max
+        self._queue: deque[Order] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    def submit(self, command: AnyCommand, asker: Any) -> bool:
+        """Queue a command; False when it is full or closing, and then nothing was done."""
+        if len(self._queue) >= self._queue_max or self._closing:
+            return False
+        self._queue.append(Order(command, asker))
+        self._wake.set()
+        return True
+
+    async def ask(self, command: AnyCommand) -> Result:
+        """Queue a command and wait for its result; `busy` when the queue is full.
+
+        A caller that is cancelled does not cancel the command.
+        """
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        if not self.submit(command, future):
+            return refuse("busy", "The server is busy; try again with the same key.")
+        return await asyncio.shield(future)
+
+    async def run(self) -> None:
+        """Settle until closed and empty. Raises StoreBroken when the books are in doubt."""
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            size = min(len(self._queue), self._batch_max)
+            orders = [self._queue.popleft() for _ in range(size)]
+            self._metrics.queue.set(len(self._queue))
+            self._hand_on(orders, await self._settle(orders))
+
+    async def _settle(self, orders: Sequence[Order]) -> Sequence[Result]:
+        started = seconds()
+        try:
+            results = await self._store.settle([order.command for order in orders], self._clock())
+        except StoreUnavailable as error:
+            log.error("settlement.unavailable", commands=len(orders), error=str(error))
+            sentence = "The ledger is not available; nothing was charged, try again."
+            return [refuse("unavailable", sentence)] * len(orders)
+        except StoreBroken as error:
+            log.critical("settlement.broken", commands=len(orders), error=str(error))
+            raise
+        self._metrics.commit.observe(seconds() - started)
+        self._metrics.batch_size.observe(len(orders))
+        return results
+
+    def _hand_on(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
+        for result in results:
+            if result.replayed:
+                self._metrics.replays.inc()
+            elif isinstance(result.outcome, Refused):
+                self._metrics.refusals.labels(result.outcome.code).inc()
+        self._deliver(orders, results)
+        for order, result in zip(orders, results, strict=True):
+            if isinstance(order.asker, asyncio.Future) and not order.asker.done():
+                order.asker.set_result(result)
+
+    def full(self) -> bool:
+        return len(self._queue) >= self._queue_max
+
+    def close(self) -> None:
+        """Take no more commands; `run` returns when the queue is empty."""
+        self._closing = True
+        self._wake.set()

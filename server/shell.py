@@ -1,0 +1,186 @@
+"""The parts of a running server that its connections and its HTTP API share, and its life.
+
+One object, made by `app` and passed to who needs it: no module-level state anywhere. Its life is
+told here: `run` keeps the tasks, `drain` sends everybody away in paced steps, settles what is
+queued, and lets go.
+"""
+
+import asyncio
+import logging
+import random
+from typing import Any
+
+import structlog
+
+from fanout import Fanout
+from protocol import CloseCode, Phase, encode
+from protocol.messages import Heartbeat, Notice
+from rules.commands import Policy
+from server.admission import Admission
+from server.auth import Identity, TokenFault, TokenVerifier
+from server.clock import Clock, steady_ms
+from server.config import Settings
+from server.connection import Connection
+from server.hub import Hub
+from server.joins import Joins
+from server.metrics import Metrics
+from server.settlement import Settlement
+from server.wheel import Wheel
+from storage import Store, StoreBroken
+
+log = structlog.get_logger()
+
+DRAIN_STEP_MS = 50
+"""Connections are closed in steps, so that their reconnects arrive in steps."""
+
+
+class Shell:
+    """See the module's text. `policy` is what the books say, not what the settings say."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        fanout: Fanout,
+        verifier: TokenVerifier,
+        policy: Policy,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.fanout = fanout
+        self.policy = policy
+        self.clock = clock
+        self.metrics = Metrics()
+        self.admission = Admission(settings, steady_ms())
+        self.connections: set[Connection] = set()
+        self.broken = False
+        self.demo_room: str | None = None
+        self.overlays: dict[str, str] = {}
+        """The token id of each room's newest overlay link."""
+        self.quiet = logging.getLogger("largesse.websocket")
+        self.quiet.disabled = True
+        self.hub = Hub(settings, fanout, clock, self.metrics)
+        self.joins = Joins(self)
+        self.hub.heal = self.joins.heal
+        self.settlement = Settlement(
+            store,
+            self.hub.deliver,
+            clock,
+            self.metrics,
+            queue_max=settings.queue_max,
+            batch_max=settings.batch_max,
+        )
+        self.verifier = verifier
+        self.rng = rng
+        self._heartbeats: Wheel[Connection] = Wheel(settings.heartbeat_ms, self._heartbeat)
+        self._pings: Wheel[Connection] = Wheel(settings.ping_ms, Connection.ping)
+
+    # What connections ask
+
+    def verify(self, token: str) -> Identity | TokenFault:
+        return self.verifier.verify(token, self.clock())
+
+    def still_valid(self, identity: Identity) -> bool:
+        """Whether a token that was good is good now: not expired and not revoked."""
+        revoked = identity.token_id is not None and self.verifier.is_revoked(identity.token_id)
+        return not revoked and self.clock() < identity.expires_ms
+
+    def catalogue_version(self) -> str:
+        return self.policy.catalogue.version
+
+    def address_of(self, transport: asyncio.Transport, headers: Any) -> str:
+        """The peer's address; what a trusted proxy says it is, when one of ours does."""
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        if address in self.settings.trusted_proxies:
+            forwarded: str = ",".join(headers.get_all("X-Forwarded-For"))
+            return forwarded.rpartition(",")[2].strip() or address
+        return address
+
+    def watch(self, connection: Connection) -> tuple[int, int]:
+        """Take an admitted connection under the wheels."""
+        self.connections.add(connection)
+        self.metrics.connections.set(len(self.connections))
+        return self._heartbeats.add(connection), self._pings.add(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is gone; it may never have been admitted."""
+        self.hub.leave(connection)
+        if connection.slots is None:
+            return
+        self.connections.discard(connection)
+        self.metrics.connections.set(len(self.connections))
+        self._heartbeats.remove(connection, connection.slots[0])
+        self._pings.remove(connection, connection.slots[1])
+        connection.slots = None
+        self.admission.leave(connection.address)
+
+    def _heartbeat(self, connection: Connection) -> None:
+        """Visit a connection: is its token good, and has it heard anything lately?"""
+        connection.check()
+        if connection.session.phase is not Phase.OPEN:
+            return
+        recently_ms = steady_ms() - self.settings.heartbeat_ms // 2
+        rooms: dict[str, int] = {}
+        for room in connection.session.rooms:
+            hall = self.hub.halls.get(room)
+            if hall is not None:
+                if hall.sent_ms > recently_ms and connection in hall.viewers:
+                    return
+                rooms[room] = hall.room.sent
+        connection.send(encode(Heartbeat(now_ms=self.clock(), rooms=rooms)))
+
+    # Life
+
+    async def run(self) -> None:
+        """The server's tasks, until drained. Raises StoreBroken when the books are in doubt."""
+        async with asyncio.TaskGroup() as tasks:
+            forever = [
+                tasks.create_task(work)
+                for work in (
+                    self.hub.run(),
+                    self.joins.run(),
+                    self._heartbeats.run(),
+                    self._pings.run(),
+                )
+            ]
+            try:
+                await self.settlement.run()
+            except StoreBroken:
+                self.broken = True
+                raise
+            for task in forever:
+                task.cancel()
+
+    async def drain(self) -> None:
+        """Send everybody away over `drain_ms`, then settle what is queued."""
+        self.admission.draining = True
+        leaving = list(self.connections)
+        log.info("drain.started", connections=len(leaving))
+        self.rng.shuffle(leaving)
+        for connection in leaving:
+            if connection.session.phase is Phase.OPEN:
+                connection.send(self._farewell())
+        steps = max(1, self.settings.drain_ms // DRAIN_STEP_MS)
+        size = -(-len(leaving) // steps)
+        if self.broken:
+            return self._cut(leaving)
+        for start in range(0, len(leaving), max(1, size)):
+            for connection in leaving[start : start + size]:
+                connection.close(CloseCode.DRAINING)
+            await asyncio.sleep(DRAIN_STEP_MS / 1000)
+        self.settlement.close()
+
+    def _cut(self, connections: list[Connection]) -> None:
+        """The books are in doubt: close everybody at once and answer nobody."""
+        for connection in connections:
+            connection.close(CloseCode.SERVER_ERROR)
+
+    def _farewell(self) -> bytes:
+        """Everyone gets another moment to come back at."""
+        wait_ms = self.rng.randrange(500, 500 + max(1, self.settings.drain_ms))
+        sentence = "The server is restarting; reconnect and resume."
+        return encode(Notice(code="draining", message=sentence, reconnect_after_ms=wait_ms))

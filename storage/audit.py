@@ -1,0 +1,110 @@
+"""The audit: are these books right, all the way back to the first command?
+
+It reads one moment of the file, also while a server writes to it, and changes nothing. A check that
+cannot be made counts as failed. It needs room for one more copy of the books in the temporary
+folder, and memory for one batch.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from typing import NamedTuple
+
+from storage import audit_replay, audit_sql
+from storage.audit_replay import Wrong
+from storage.audit_sql import Question
+from storage.migrations import migrate, require_current
+from storage.sqlite import MEMORY, connect_reader
+from storage.store import StoreError
+
+
+class Check(NamedTuple):
+    name: str
+    ok: bool
+    detail: str
+    """A sentence with figures; for a failed check, what contradicts and how often."""
+
+
+class Audit(NamedTuple):
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+
+def audit_file(path: str) -> Audit:
+    """Check the books in a file. Raises StoreError when there are none that could be checked."""
+    if path == MEMORY:
+        raise StoreError("Books in memory are seen by their own process only; name a file.")
+    with contextlib.closing(connect_reader(path)) as connection:
+        connection.execute("PRAGMA cache_size = -65536")
+        connection.execute("BEGIN")
+        require_current(connection)
+        return audit_connection(connection)
+
+
+def audit_connection(connection: sqlite3.Connection, *, replay: bool = True) -> Audit:
+    """Check the books as the connection's open transaction sees them."""
+    checks = [
+        _check("integrity", lambda: check_integrity(connection)),
+        _check("schema", lambda: check_schema(connection)),
+        _check("journal", lambda: audit_replay.check_journal(connection)),
+    ]
+    checks += [_ask(connection, question) for question in audit_sql.QUESTIONS]
+    if replay:
+        checks.append(_check("replay", lambda: audit_replay.check_replay(connection)))
+    return Audit(tuple(checks))
+
+
+def _check(name: str, work: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, work())
+    except Wrong as wrong:
+        return Check(name, False, f"{wrong}.")
+    except Exception as error:
+        # Damaged books can fail a check in any way; that is a finding and not a crash.
+        return Check(name, False, f"This could not be checked: {error!r}.")
+
+
+def _ask(connection: sqlite3.Connection, question: Question) -> Check:
+    def work() -> str:
+        rows = connection.execute(question.wrong)
+        first = rows.fetchone()
+        if first is not None:
+            more = sum(1 for _ in rows)
+            raise Wrong(f"{first[0]}; {more} more like this" if more else str(first[0]))
+        return question.sentence.format(*connection.execute(question.figures).fetchone())
+
+    return _check(question.name, work)
+
+
+def check_integrity(connection: sqlite3.Connection) -> str:
+    """SQLite's own check of pages, indexes and constraints. Raises Wrong."""
+    found = connection.execute("PRAGMA integrity_check(5)").fetchall()
+    if found != [("ok",)]:
+        raise Wrong("SQLite finds " + "; ".join(str(row[0]) for row in found))
+    pages, size = connection.execute(
+        "SELECT page_count, page_count * page_size FROM pragma_page_count, pragma_page_size"
+    ).fetchone()
+    return f"SQLite finds {pages} pages ({size} bytes) and every index in order."
+
+
+def check_schema(connection: sqlite3.Connection) -> str:
+    """Tables, indexes and triggers are those of a new ledger: history cannot be edited. Raises
+    Wrong."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        migrate(fresh)
+        expected = _schema(fresh)
+    found = _schema(connection)
+    if found != expected:
+        names = sorted({name for name, _ in found ^ expected})
+        raise Wrong(f"not as largesse made it: {', '.join(names)}")
+    triggers = sum(sql.startswith("CREATE TRIGGER") for _, sql in found)
+    return f"{len(found)} tables, indexes and triggers, {triggers} of them keep history as it is."
+
+
+def _schema(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    # sqlite_stat tables come from ANALYZE or PRAGMA optimize and hold no money.
+    return {(name, sql) for name, sql in rows if not name.startswith("sqlite_stat")}

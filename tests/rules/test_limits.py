@@ -1,0 +1,83 @@
+"""The token bucket: how fast one sender may be, whatever the clock does."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.limits import full_bucket
+
+rates = st.integers(1, 1_000)
+bursts = st.integers(1, 50)
+waits_ms = st.lists(st.integers(0, 3_000), max_size=80)
+
+
+def test_a_burst_passes_and_the_next_must_wait() -> None:
+    bucket = full_bucket(rate=10, burst=20, now_ms=5)
+    assert [bucket.take(5) for _ in range(20)] == [0] * 20
+    assert bucket.take(5) == 100
+    assert bucket.take(104) == 1
+    assert bucket.take(105) == 0
+    assert bucket.take(105) == 100
+
+
+def test_silence_saves_up_no_more_than_the_burst() -> None:
+    bucket = full_bucket(rate=10, burst=3, now_ms=0)
+    assert [bucket.take(10**12) for _ in range(4)] == [0, 0, 0, 100]
+
+
+def test_a_refusal_costs_nothing() -> None:
+    bucket = full_bucket(rate=1, burst=1, now_ms=0)
+    assert bucket.take(0) == 0
+    for now_ms in range(0, 1_000, 10):
+        assert bucket.take(now_ms) == 1_000 - now_ms
+    assert bucket.take(1_000) == 0
+
+
+def test_a_clock_that_steps_back_adds_nothing_and_does_not_freeze_the_sender() -> None:
+    bucket = full_bucket(rate=10, burst=1, now_ms=1_000_000)
+    assert bucket.take(1_000_000) == 0
+    assert bucket.take(0) == 100
+    assert bucket.take(99) == 1
+    assert bucket.take(100) == 0
+
+
+@given(rates, bursts, waits_ms)
+def test_no_window_ever_holds_more_than_the_burst_and_what_the_rate_gives(
+    rate: int, burst: int, waits: list[int]
+) -> None:
+    bucket, now_ms, taken = full_bucket(rate, burst, 0), 0, []
+    for wait_ms in waits:
+        now_ms += wait_ms
+        while bucket.take(now_ms) == 0:
+            taken.append(now_ms)
+            if len(taken) > 300:
+                break
+    for start, first in enumerate(taken):
+        for end in range(start, len(taken)):
+            inside = end - start + 1
+            assert inside * 1000 <= burst * 1000 + rate * (taken[end] - first)
+
+
+@given(rates, bursts, st.lists(st.integers(-2_000, 2_000), max_size=80))
+def test_a_clock_that_jumps_about_gives_no_more_than_its_steps_forward(
+    rate: int, burst: int, jumps: list[int]
+) -> None:
+    bucket, now_ms, forward_ms, taken = full_bucket(rate, burst, 0), 0, 0, 0
+    for jump in jumps:
+        now_ms, forward_ms = now_ms + jump, forward_ms + max(0, jump)
+        taken += bucket.take(now_ms) == 0
+    assert taken * 1000 <= burst * 1000 + rate * forward_ms
+
+
+@given(rates, bursts, waits_ms)
+def test_the_wait_that_is_told_is_enough_and_not_one_millisecond_too_long(
+    rate: int, burst: int, waits: list[int]
+) -> None:
+    bucket, now_ms = full_bucket(rate, burst, 0), 0
+    for wait_ms in waits:
+        now_ms += wait_ms
+        missing_ms = bucket.take(now_ms)
+        if missing_ms:
+            if missing_ms > 1:
+                assert bucket.take(now_ms + missing_ms - 1) == 1
+            assert bucket.take(now_ms + missing_ms) == 0
+            now_ms += missing_ms

@@ -1,0 +1,211 @@
+"""The verbs that ask a running server: a real one, of a few lines, answers them."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from server import config
+from server.cli import app
+
+API_KEY = "fedcba9876543210"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty working directory and none of the developer's own settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in config.TABLE:
+        monkeypatch.delenv(config.variable(name), raising=False)
+
+
+def run(*args: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(app, list(args), env=env)
+
+
+@dataclass
+class Backend:
+    """Answers what it is told to, and keeps what it was asked."""
+
+    url: str = ""
+    answers: list[tuple[int, bytes]] = field(default_factory=list)
+    asked: list[SimpleNamespace] = field(default_factory=list)
+
+    def will_answer(self, content: object, status: int = 200) -> None:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.answers.append((status, body))
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    seen = Backend()
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            asked = SimpleNamespace(
+                line=f"{self.command} {self.path}", headers=self.headers, body=body
+            )
+            seen.asked.append(asked)
+            status, content = seen.answers.pop(0)
+            if status == 0:
+                self.close_connection = True
+                return
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        seen.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield seen
+        server.shutdown()
+        thread.join()
+
+
+def ask(backend: Backend, *args: str) -> Result:
+    return run(*args, "--url", backend.url, env={"LARGESSE_API_KEY": API_KEY})
+
+
+ROOM = {
+    "id": "evening", "title": "Ada, live", "creator": {"id": "ada", "name": "Ada"},
+    "status": "open", "epoch": "e", "seq": 3, "total_coins": 30, "viewers": 2,
+}  # fmt: skip
+
+
+def test_grant_sends_the_key_of_the_backend_and_an_idempotency_key(backend: Backend) -> None:
+    backend.will_answer({"coins": 500})
+    result = ask(backend, "grant", "ada", "500", "--reason", "welcome")
+    assert result.exit_code == 0 and "500" in result.stdout
+    [asked] = backend.asked
+    assert asked.line == "POST /v1/grants"
+    assert asked.body == {"user": "ada", "coins": 500, "reason": "welcome"}
+    assert asked.headers["Authorization"] == f"Bearer {API_KEY}"
+    assert 1 <= len(asked.headers["Idempotency-Key"]) <= 64
+
+
+def test_each_grant_has_a_key_of_its_own_unless_it_is_given(backend: Backend) -> None:
+    for key in ([], [], ["--key", "k1"]):
+        backend.will_answer({})
+        ask(backend, "grant", "ada", "1", "--reason", "x", *key)
+    first, second, third = (asked.headers["Idempotency-Key"] for asked in backend.asked)
+    assert first != second and third == "k1"
+
+
+def test_room_open_and_close(backend: Backend) -> None:
+    backend.will_answer(ROOM, 201)
+    backend.will_answer(ROOM)
+    opened = ask(backend, "room", "open", "evening", "--creator", "ada", "--title", "Ada, live")
+    assert opened.exit_code == 0 and "evening" in opened.stdout
+    assert ask(backend, "room", "close", "eve/ning").exit_code == 0
+    assert backend.asked[0].body == {"id": "evening", "title": "Ada, live", "creator": "ada"}
+    assert backend.asked[1].line == "POST /v1/rooms/eve%2Fning/close"
+
+
+def test_room_show_and_wallet_print_people_a_table_and_programs_json(backend: Backend) -> None:
+    backend.will_answer(ROOM)
+    backend.will_answer(ROOM)
+    backend.will_answer({"coins": 12, "limits": {"daily_coins": 100, "per_gift_coins": None}})
+    assert "Ada, live" in ask(backend, "room", "show", "evening").stdout
+    assert json.loads(ask(backend, "room", "show", "evening", "--json").stdout) == ROOM
+    wallet = ask(backend, "wallet", "ada")
+    assert "limits.daily_coins" in wallet.stdout and "12" in wallet.stdout
+    assert backend.asked[2].line == "GET /v1/users/ada/wallet"
+
+
+def test_room_list_follows_the_pages(backend: Backend) -> None:
+    backend.will_answer({"items": [{**ROOM, "id": "a"}], "next_cursor": "c/1"})
+    backend.will_answer({"items": [{**ROOM, "id": "b"}], "next_cursor": None})
+    result = ask(backend, "room", "list", "--json")
+    assert [room["id"] for room in json.loads(result.stdout)["items"]] == ["a", "b"]
+    assert "cursor=c%2F1" in backend.asked[1].line
+
+
+def test_room_list_says_that_there_are_more(backend: Backend) -> None:
+    backend.will_answer({"items": [ROOM], "next_cursor": "c"})
+    result = ask(backend, "room", "list", "--limit", "1")
+    assert result.exit_code == 0 and "--limit" in result.stdout
+    assert "limit=1" in backend.asked[0].line
+
+
+def test_a_no_of_the_server_is_its_sentence_and_1(backend: Backend) -> None:
+    error = {"code": "unknown_room", "message": "There is no room x.", "retry": "fix"}
+    backend.will_answer({"error": error}, 404)
+    result = ask(backend, "room", "show", "x")
+    assert result.exit_code == 1 and result.stdout == ""
+    assert result.stderr == "largesse: There is no room x. (unknown_room)\n"
+
+
+def test_a_busy_server_says_how_to_repeat_the_command(backend: Backend) -> None:
+    error = {"code": "busy", "message": "Busy.", "retry": "same"}
+    backend.will_answer({"error": error}, 503)
+    result = ask(backend, "grant", "ada", "1", "--reason", "x", "--key", "k1")
+    assert result.exit_code == 1 and "--key k1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [(200, b"<html>"), (502, b"Bad Gateway"), (200, b"[]"), (302, b""), (404, b"{}"),
+     (200, b"\xff"), (200, b"[" * 100_000), (0, b"")],
+    ids=["html", "proxy", "list", "redirect", "bare", "bytes", "deep", "hung up"],
+)  # fmt: skip
+def test_what_does_not_answer_as_largesse_does_is_not_reached(
+    backend: Backend, status: int, content: bytes
+) -> None:
+    backend.will_answer(content, status)
+    result = ask(backend, "wallet", "ada")
+    assert result.exit_code == 3 and result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_a_grant_whose_answer_was_lost_says_how_to_repeat_it(backend: Backend) -> None:
+    backend.will_answer(b"", 0)
+    result = ask(backend, "grant", "ada", "1", "--reason", "x", "--key", "k1")
+    assert result.exit_code == 3 and "--key k1" in result.stderr
+
+
+def test_a_server_that_is_not_there_is_3(backend: Backend) -> None:
+    gone = "http://127.0.0.1:1"
+    result = run("wallet", "ada", "--url", gone, "--api-key", API_KEY)
+    assert result.exit_code == 3 and gone in result.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["wallet", "ada"],
+        ["wallet", "ada", "--api-key", "a b"],
+        ["wallet", "ada", "--api-key", API_KEY, "--url", "localhost:8080"],
+        ["wallet", "ada", "--api-key", API_KEY, "--url", "http://"],
+        ["grant", "ada", "0", "--reason", "x", "--api-key", API_KEY],
+        ["grant", "ada", "1.5", "--reason", "x", "--api-key", API_KEY],
+        ["grant", "ada", "1", "--api-key", API_KEY],
+        ["grant", "ada", "1", "--reason", "x", "--api-key", API_KEY, "--key", "k" * 65],
+        ["room", "open", "evening", "--api-key", API_KEY],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_2_and_asks_nobody(args: list[str]) -> None:
+    result = run(*args)
+    assert result.exit_code == 2 and result.stdout == ""
+
+
+def test_a_title_cannot_drive_the_terminal(backend: Backend) -> None:
+    backend.will_answer({**ROOM, "title": "\x1b[2J[red]x"})
+    result = ask(backend, "room", "show", "evening")
+    assert "\x1b" not in result.stdout and "[red]x" in result.stdout

@@ -1,0 +1,137 @@
+"""How commands were batched is nobody's business: it changes no answer and no row."""
+
+from contextlib import closing
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builders import (
+    close_room,
+    gift,
+    grant,
+    hide,
+    open_room,
+    renew_epochs,
+    retract,
+    set_policy,
+)
+from ledgers import NOW_MS, dump, dump_without_batches, new_ledger
+from rules.commands import AnyCommand, read_command
+from storage.audit import audit_connection
+from storage.audit_replay import history
+from storage.sqlite_settle import settle_batch
+
+USERS = ("ada", "bob", "cleo", "eve")
+ROOMS = ("r1", "r2")
+users = st.sampled_from(USERS)
+rooms = st.sampled_from(ROOMS)
+keys = st.sampled_from([f"k{number}" for number in range(12)])
+"""Few enough that most lists use some key twice, with the same content or with another."""
+gift_ids = st.builds(lambda room, seq: f"{room}:{seq}", rooms, st.integers(1, 12))
+
+commands: st.SearchStrategy[AnyCommand] = st.one_of(
+    st.builds(
+        gift,
+        users,
+        st.sampled_from(["rose", "rose", "cake", "lion", "ghost", "nothing"]),
+        room=rooms,
+        key=keys,
+        quantity=st.sampled_from([1, 1, 2, 0, 9_999]),
+        visibility=st.sampled_from(["public", "public", "anonymous"]),
+        price=st.sampled_from([None, None, 1]),
+        adult=st.sampled_from([True, True, True, False]),
+        name=st.sampled_from(["Ada", "Bob", "Ada L."]),
+        message=st.sampled_from([None, "hej 👋"]),
+    ),
+    st.builds(
+        grant, users, st.sampled_from([1, 30, 1_000, 0, -5, 2**53 - 1, 2**53 - 1_031]), key=keys
+    ),
+    st.builds(open_room, rooms, users, key=keys),
+    st.builds(close_room, rooms, key=keys),
+    st.builds(retract, gift_ids, key=keys),
+    st.builds(hide, gift_ids, key=keys),
+    st.builds(
+        set_policy,
+        rate_permille=st.sampled_from([500, 0, 1_000]),
+        combo_window_ms=st.sampled_from([3_000, 0]),
+        require_adult=st.booleans(),
+        key=keys,
+    ),
+    st.builds(renew_epochs, key=keys),
+)
+beginnings: st.SearchStrategy[list[AnyCommand]] = st.sampled_from(
+    [
+        [],
+        [
+            set_policy(key="p"),
+            open_room("r1", "cleo", key="o1"),
+            open_room("r2", "cleo", key="o2"),
+            grant("ada", 600, key="ga"),
+            grant("bob", 40, key="gb"),
+        ],
+    ]
+)
+steps_ms = st.sampled_from([0, 0, 1, 2_999, 3_000, 3_001, -50])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[int, list[AnyCommand]]]:
+    """Commands by the moment at which they are settled; moments may step back, as clocks do."""
+    now_ms, found = NOW_MS, [(NOW_MS, draw(beginnings))]
+    for _ in range(draw(st.integers(1, 5))):
+        now_ms += draw(steps_ms)
+        found.append((now_ms, draw(st.lists(commands, max_size=12))))
+    return found
+
+
+@st.composite
+def cuts(
+    draw: st.DrawFn, history: list[tuple[int, list[AnyCommand]]]
+) -> list[tuple[int, list[AnyCommand]]]:
+    """The same history in smaller batches."""
+    found = []
+    for now_ms, asked in history:
+        left = asked
+        while left:
+            size = draw(st.integers(1, len(left)))
+            found.append((now_ms, left[:size]))
+            left = left[size:]
+    return found
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_one_by_one_and_in_random_batches_give_the_same_answers_and_the_same_rows(
+    data: st.DataObject,
+) -> None:
+    history = data.draw(histories())
+    batches = data.draw(cuts(history))
+    with closing(new_ledger()) as single, closing(new_ledger()) as batched:
+        alone = [
+            settle_batch(single, [command], now_ms)[0]
+            for now_ms, asked in history
+            for command in asked
+        ]
+        together = [
+            result for now_ms, asked in batches for result in settle_batch(batched, asked, now_ms)
+        ]
+        assert together == alone
+        assert dump_without_batches(batched) == dump_without_batches(single)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories())
+def test_settling_the_journal_again_gives_the_same_rows_and_the_audit_agrees(
+    happened: list[tuple[int, list[AnyCommand]]],
+) -> None:
+    with closing(new_ledger()) as first, closing(new_ledger()) as second:
+        for now_ms, asked in happened:
+            if asked:
+                settle_batch(first, asked, now_ms)
+        for batch in history(first):
+            asked = [read_command(row.body) for row in batch.rows]
+            results = settle_batch(second, asked, batch.at_ms)
+            assert not any(result.replayed for result in results if result.event)
+        assert dump(second) == dump(first)
+        found = audit_connection(first)
+        assert found.ok, [check for check in found.checks if not check.ok]

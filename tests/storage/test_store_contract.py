@@ -1,0 +1,312 @@
+"""What every ledger store must do. A new adapter joins by adding an opener to ADAPTERS."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from builders import (
+    CATALOGUE,
+    again,
+    close_room,
+    gift,
+    grant,
+    hide,
+    open_room,
+    renew_epochs,
+    retract,
+    set_policy,
+)
+from ledgers import NOW_MS
+from rules.commands import GiftAccepted, Refused
+from storage import BoardLine, Store, open_store
+
+DAY_MS = 86_400_000
+
+Opener = Callable[[Path], Awaitable[Store]]
+
+
+async def _file(folder: Path) -> Store:
+    return await open_store(f"sqlite:///{folder}/largesse.db")
+
+
+async def _memory(folder: Path) -> Store:
+    return await open_store("sqlite:///:memory:")
+
+
+ADAPTERS: dict[str, Opener] = {"sqlite-file": _file, "sqlite-memory": _memory}
+
+
+@pytest.fixture(params=ADAPTERS)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await ADAPTERS[request.param](tmp_path)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def show(store: Store) -> Store:
+    """A store with a policy, a room of Cleo's, and 1,000 coins each for Ada and Bob."""
+    await store.settle([set_policy(), open_room(), grant("ada"), grant("bob")], NOW_MS)
+    return store
+
+
+async def test_a_new_store_is_empty(store: Store) -> None:
+    assert await store.policy() is None
+    assert await store.rooms("", 10) == []
+    assert await store.room("r1", 10) is None
+    assert await store.events("r1", 0, 10) == []
+    assert await store.board("r1", 10, 10) == []
+    assert await store.balances(["ada"]) == {"ada": 0}
+    assert await store.wallet("ada", 0) == (0, 0, 0, 0, 0, 0)
+    assert await store.statement("ada", None, 10) == []
+
+
+async def test_settling_nothing_changes_nothing(store: Store) -> None:
+    assert await store.settle([], NOW_MS) == []
+
+
+async def test_results_come_in_the_order_of_the_commands(show: Store) -> None:
+    asked = [gift("ada"), gift("bob", "nothing"), gift("bob", "cake"), gift("eve")]
+    outcomes = [result.outcome for result in await show.settle(asked, NOW_MS)]
+    assert [type(outcome) for outcome in outcomes] == [GiftAccepted, Refused, GiftAccepted, Refused]
+    assert [outcome.code for outcome in outcomes if isinstance(outcome, Refused)] == [
+        "unknown_gift",
+        "insufficient_coins",
+    ]
+
+
+async def test_what_was_settled_is_read_at_once(show: Store) -> None:
+    for number in range(1, 20):
+        await show.settle([gift("ada")], NOW_MS)
+        assert await show.balances(["ada", "bob", "eve"]) == {
+            "ada": 1_000 - number,
+            "bob": 1_000,
+            "eve": 0,
+        }
+        state = await show.room("r1", 5)
+        assert state is not None
+        assert (state.room.seq, state.room.total_coins) == (number, number)
+
+
+async def test_the_policy_in_force_is_the_last_one_set(show: Store) -> None:
+    await show.settle([set_policy(rate_permille=1), set_policy(rate_permille=700)], NOW_MS)
+    policy = await show.policy()
+    assert policy is not None
+    assert (policy.rate_permille, policy.catalogue) == (700, CATALOGUE)
+
+
+async def test_rooms_are_paged_in_order_of_id(store: Store) -> None:
+    await store.settle([open_room(room) for room in ("b", "a", "d", "c")], NOW_MS)
+    assert [room.id for room in await store.rooms("", 3)] == ["a", "b", "c"]
+    assert [room.id for room in await store.rooms("c", 3)] == ["d"]
+
+
+async def test_a_room_comes_with_its_standings_and_its_newest_events(show: Store) -> None:
+    await show.settle(
+        [
+            gift("ada", "cake"),
+            gift("bob"),
+            gift("bob", "cake", visibility="anonymous"),
+            gift("ada"),
+        ],
+        NOW_MS,
+    )
+    state = await show.room("r1", 2)
+    assert state is not None
+    assert sorted(state.standings) == [("ada", "Ada", 26, 4), ("bob", "Bob", 1, 2)]
+    assert [event.seq for event in state.recent] == [3, 4]
+    assert state.recent == await show.events("r1", 2, 10)
+
+
+async def test_the_log_is_read_from_any_place_in_order(show: Store) -> None:
+    results = await show.settle([gift("ada"), gift("bob", "cake"), gift("ada")], NOW_MS)
+    events = [result.event for result in results]
+    assert await show.events("r1", 0, 10) == events
+    assert await show.events("r1", 1, 1) == events[1:2]
+    assert await show.events("r1", 3, 10) == []
+    assert await show.events("r2", 0, 10) == []
+
+
+async def test_the_board_is_what_it_was_at_that_moment(show: Store) -> None:
+    await show.settle(
+        [
+            gift("ada", "cake"),  # 1
+            gift("bob", "cake"),  # 2
+            gift("bob", "lion", visibility="anonymous"),  # 3
+            gift("bob"),  # 4
+            retract("r1:1"),  # 5
+            close_room(),  # 6
+        ],
+        NOW_MS,
+    )
+    tie = [BoardLine("ada", "Ada", 25), BoardLine("bob", "Bob", 25)]
+    assert await show.board("r1", 2, 10) == tie
+    assert await show.board("r1", 3, 10) == tie
+    assert await show.board("r1", 4, 10) == [BoardLine("bob", "Bob", 26), tie[0]]
+    assert await show.board("r1", 4, 1) == [BoardLine("bob", "Bob", 26)]
+    assert await show.board("r1", 6, 10) == [BoardLine("bob", "Bob", 26)]
+    assert await show.board("r1", 0, 10) == []
+
+
+async def test_a_wallet_says_what_was_gifted_today_less_what_was_taken_back(show: Store) -> None:
+    await show.settle([gift("ada", "lion")], NOW_MS)
+    await show.settle([gift("ada", "cake"), gift("ada"), retract("r1:2")], NOW_MS + DAY_MS)
+    wallet = await show.wallet("ada", NOW_MS + DAY_MS)
+    assert (wallet.coins, wallet.gifted_coins, wallet.spent_today) == (499, 501, 1)
+    assert (await show.wallet("ada", NOW_MS)).spent_today == 501
+    assert (await show.wallet("ada", NOW_MS + 2 * DAY_MS)).spent_today == 0
+    assert (await show.wallet("cleo", 0)).millidiamonds_pending == 501 * 500
+
+
+async def test_a_statement_lists_the_transfers_newest_first_and_in_pages(show: Store) -> None:
+    cake = gift("ada", "cake", quantity=2)
+    await show.settle([cake, retract("r1:1", reason="fraud"), gift("ada")], NOW_MS)
+    lines = await show.statement("ada", None, 10)
+    assert [(line["reason"], line["amount"], line["balance_after"]) for line in lines] == [
+        ("gift_spent", -1, 999),
+        ("retract_spent", 50, 1_000),
+        ("gift_spent", -50, 950),
+        ("grant", 1_000, 1_000),
+    ]
+    assert [line["id"] for line in lines] == sorted((line["id"] for line in lines), reverse=True)
+    assert (lines[2]["gift_id"], lines[2]["gift"], lines[2]["quantity"]) == ("r1:1", "cake", 2)
+    assert lines[1]["note"] == "fraud"
+    assert {line["at_ms"] for line in lines} == {NOW_MS}
+    assert await show.statement("ada", lines[1]["id"], 1) == lines[2:3]
+    earned = await show.statement("cleo", None, 10)
+    assert [(line["currency"], line["amount"]) for line in earned] == [
+        ("diamond", 500),
+        ("diamond", -25_000),
+        ("diamond", 25_000),
+    ]
+
+
+async def test_the_same_key_gets_the_first_answer_and_moves_nothing(show: Store) -> None:
+    wish = gift("ada", "cake")
+    first = (await show.settle([wish], NOW_MS))[0]
+    for retry in (wish, again(wish, name="Ada L.", adult=False)):
+        second = (await show.settle([retry], NOW_MS + 5_000))[0]
+        assert second.outcome == first.outcome
+        assert second.replayed and second.event is None and second.balance is None
+    assert await show.balances(["ada"]) == {"ada": 975}
+
+
+async def test_a_refusal_for_want_of_coins_stays_under_its_key(show: Store) -> None:
+    wish = gift("eve", "cake")
+    first = (await show.settle([wish], NOW_MS))[0]
+    retry = (await show.settle([grant("eve"), wish], NOW_MS))[1]
+    assert isinstance(first.outcome, Refused) and first.outcome.code == "insufficient_coins"
+    assert retry.replayed and retry.outcome == first.outcome
+
+
+async def test_a_key_that_was_used_for_something_else_is_refused(show: Store) -> None:
+    wish = gift("ada", "cake")
+    other = again(wish, gift="lion")
+    asked = [wish, other, again(wish, sender="ada", message="!"), wish]
+    outcomes = [result.outcome for result in await show.settle(asked, NOW_MS)]
+    assert [getattr(outcome, "code", "booked") for outcome in outcomes] == [
+        "booked",
+        "key_reused",
+        "key_reused",
+        "booked",
+    ]
+    assert (await show.settle([other], NOW_MS))[0].outcome == outcomes[1]
+    assert await show.balances(["ada"]) == {"ada": 975}
+
+
+async def test_two_actors_may_use_the_same_key(show: Store) -> None:
+    asked = [gift("ada", key="same"), gift("bob", key="same")]
+    assert not any(result.replayed for result in await show.settle(asked, NOW_MS))
+    assert await show.balances(["ada", "bob"]) == {"ada": 999, "bob": 999}
+
+
+async def test_a_backend_that_gifts_for_two_users_under_one_key_is_refused(show: Store) -> None:
+    asked = [gift(user, key="same", actor="backend") for user in ("ada", "bob")]
+    outcomes = [result.outcome for result in await show.settle(asked, NOW_MS)]
+    assert isinstance(outcomes[1], Refused) and outcomes[1].code == "key_reused"
+
+
+async def test_a_thousand_gifts_with_one_key_are_one_gift(show: Store) -> None:
+    wish = gift("ada")
+    results = await show.settle([wish] * 1_000, NOW_MS)
+    results += await show.settle([wish] * 10, NOW_MS)
+    assert all(result.outcome == results[0].outcome for result in results)
+    assert [result.replayed for result in results] == [False] + [True] * 1_009
+    assert await show.balances(["ada"]) == {"ada": 999}
+    assert len(await show.events("r1", 0, 10)) == 1
+
+
+@pytest.mark.parametrize("batch", [1, 7, 1_000])
+async def test_the_last_coin_is_spent_once(show: Store, batch: int) -> None:
+    await show.settle([grant("eve", 1)], NOW_MS)
+    asked = [gift("eve") for _ in range(1_000)]
+    results = [
+        result
+        for start in range(0, len(asked), batch)
+        for result in await show.settle(asked[start : start + batch], NOW_MS)
+    ]
+    accepted = [isinstance(result.outcome, GiftAccepted) for result in results]
+    assert accepted == [True] + [False] * 999
+    assert await show.balances(["eve"]) == {"eve": 0}
+    state = await show.room("r1", 10)
+    assert state is not None
+    assert state.room.total_coins == 1
+
+
+async def test_a_refusal_that_is_not_kept_leaves_no_trace(show: Store) -> None:
+    wish = gift("ada", "rose", price=7)
+    first, second = [(await show.settle([wish], NOW_MS + step))[0] for step in (0, 1)]
+    assert isinstance(first.outcome, Refused) and first.outcome.code == "price_changed"
+    assert not first.replayed and not second.replayed
+    assert (await show.settle([again(wish, price=1)], NOW_MS))[0].event is not None
+
+
+async def test_a_gift_can_be_hidden_and_retracted_once_each(show: Store) -> None:
+    asked = [gift("ada"), hide("r1:1"), hide("r1:1"), retract("r1:1"), retract("r1:1")]
+    outcomes = [result.outcome for result in await show.settle(asked, NOW_MS)]
+    outcomes += [result.outcome for result in await show.settle([hide("r1:1")], NOW_MS)]
+    assert [outcome.code for outcome in outcomes if isinstance(outcome, Refused)] == [
+        "already_hidden",
+        "already_retracted",
+        "already_hidden",
+    ]
+    assert await show.balances(["ada"]) == {"ada": 1_000}
+
+
+async def test_renewing_the_epochs_renames_every_log_and_moves_nothing(show: Store) -> None:
+    await show.settle([open_room("r2"), gift("ada")], NOW_MS)
+    before = await show.rooms("", 10)
+    await show.settle([renew_epochs()], NOW_MS)
+    after = await show.rooms("", 10)
+    assert all(old.epoch != new.epoch for old, new in zip(before, after, strict=True))
+    assert [(room.id, room.seq, room.total_coins) for room in after] == [
+        (room.id, room.seq, room.total_coins) for room in before
+    ]
+
+
+async def test_any_text_comes_back_as_it_was(show: Store) -> None:
+    message = "quote ' \" \\ 👩‍👩‍👧 \u202e é e\u0301 <b>\u2028 end"
+    results = await show.settle([gift("ada", message=message, name="Å'); --")], NOW_MS)
+    assert await show.events("r1", 0, 1) == [results[0].event]
+    assert (await show.board("r1", 1, 1))[0].name == "Å'); --"
+
+
+async def test_reads_may_overlap_with_writing_and_with_each_other(show: Store) -> None:
+    async def read() -> int:
+        state = await show.room("r1", 100)
+        assert state is not None
+        # One moment: the parts belong together.
+        assert sum(event.coins for event in state.recent) == state.room.total_coins
+        assert sum(coins for _, _, coins, _ in state.standings) == state.room.total_coins
+        return state.room.seq
+
+    async def write() -> None:
+        for _ in range(40):
+            await show.settle([gift("ada")], NOW_MS)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(write())
+        readers = [tasks.create_task(read()) for _ in range(60)]
+    assert all(0 <= reader.result() <= 40 for reader in readers)
