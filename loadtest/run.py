@@ -12,13 +12,14 @@ import resource
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from websockets.uri import parse_uri
 
 from loadtest.answers import Answers
-from loadtest.backend import TOKEN_SPARE_S, Backend, SetupRefused, make_token
+from loadtest.backend import TOKEN_SPARE_S, Backend, SetupRefused, Unreachable, make_token
 from loadtest.crowd import Crowd
 from loadtest.driver import TICK_S, Driver
 from loadtest.feed import Feed
@@ -80,22 +81,41 @@ async def run(plan: Plan, *, token_secret: str, api_key: str, say: Say) -> Repor
         gc.collect()
         gc.freeze()
         gc.set_threshold(COLLECT_EVERY, 20, 20)
-        async with asyncio.TaskGroup() as group:
-            tasks = [*this.crowd.start(group), group.create_task(_progress(this, say))]
-            await _join(this)
-            await _send(this)
-            await _drain(this)
-            room = await backend.room()
-            await _catch_up(this, room.seq)
-            for task in tasks:
-                task.cancel()
-        this.crowd.stop()
+        asyncio.get_running_loop().set_exception_handler(_own_fault(this.feed))
+        try:
+            await _perform(this, backend, say)
+        except* (Unreachable, SetupRefused) as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            this.crowd.stop()
         say("reading the log and the wallets")
         room = await backend.room()
         seen = [viewer.ledger.last for viewer in this.crowd.viewers]
         await backend.read_log(this.books, max(room.seq, *seen))
         wallets = await _wallets(this, backend)
         return _report(this, room.seq, room.total_coins, wallets, time.perf_counter() - began)
+
+
+async def _perform(this: Run, backend: Backend, say: Say) -> None:
+    """Everything that needs the crowd, from the first connection to the last frame."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [*this.crowd.start(group), group.create_task(_progress(this, say))]
+        await _join(this)
+        await _send(this)
+        await _drain(this)
+        room = await backend.room()
+        await _catch_up(this, room.seq)
+        for task in tasks:
+            task.cancel()
+
+
+def _own_fault(feed: Feed) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """A bug of ours in a callback must not hide as a reconnection: it fails the run."""
+
+    def note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        feed.fault(f"the load test itself: {context.get('message')}: {context.get('exception')!r}")
+
+    return note
 
 
 async def _prepare(plan: Plan, backend: Backend, token_secret: str) -> Run:

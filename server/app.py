@@ -72,7 +72,7 @@ async def running(
             store=store,
             fanout=fanout or connect(settings.fanout),
             verifier=auth.verifier(settings),
-            policy=await _settle_policy(store, settings),
+            policy=await _settle_policy(store, _policy(settings)),
             clock=now_ms,
             rng=random.Random(secrets.randbits(64)),
         )
@@ -82,7 +82,7 @@ async def running(
             tasks.create_task(shell.run())
             serving = tasks.create_task(listener.serve(sockets=[listening]))
             url = _url(settings.host, listening.getsockname()[1])
-            while not listener.started and not serving.done():
+            while not (listener.started or serving.done()):  # noqa: ASYNC110 (uvicorn has no event)
                 await asyncio.sleep(0.005)
             log.info("server.started", url=url, database=settings.database)
             try:
@@ -125,8 +125,8 @@ def _listener(shell: Shell) -> Listener:
     return Listener(config)
 
 
-async def _settle_policy(store: Store, settings: Settings) -> Policy:
-    """See to it that the books have the policy that the settings ask for."""
+def _policy(settings: Settings) -> Policy:
+    """What the settings want of the books. Raises CatalogueError."""
     catalogue = built_in()
     if settings.catalogue:
         try:
@@ -134,16 +134,20 @@ async def _settle_policy(store: Store, settings: Settings) -> Policy:
         except (OSError, UnicodeDecodeError) as error:
             raise CatalogueError([f"{settings.catalogue} cannot be read: {error}"]) from error
         catalogue = read_catalogue(text)
-    wanted = Policy(
+    return Policy(
         catalogue=catalogue,
         rate_permille=settings.rate_permille,
         combo_window_ms=settings.combo_window_ms,
         require_adult=settings.require_adult,
     )
+
+
+async def _settle_policy(store: Store, wanted: Policy) -> Policy:
+    """See to it that the books have the wanted policy; a change is a command like any other."""
     if await store.policy() != wanted:
         key = f"policy-{secrets.token_hex(16)}"
         await store.settle([SetPolicy(actor="operator", key=key, policy=wanted)], now_ms())
-        log.info("policy.set", catalogue=catalogue.version, gifts=len(catalogue.gifts))
+        log.info("policy.set", catalogue=wanted.catalogue.version)
     return wanted
 
 

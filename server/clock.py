@@ -7,7 +7,7 @@ Clock = Callable[[], int]
 
 
 def now_ms() -> int:
-    """Unix milliseconds, as they stand in events and tokens. May step when the host's clock does."""
+    """Unix milliseconds, as in events and tokens. Steps when the host's clock does."""
     return time.time_ns() // 1_000_000
 
 

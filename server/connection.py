@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 PATH = "/v1/ws"
 FRAME_BYTES_MAX = 64 * 1024
-"""Above 16 KiB a message is refused with `too_large`; above this the connection is closed (1009)."""
+"""Above 16 KiB a message is refused with `too_large`; above this the connection is closed."""
 HIGH_WATER_BYTES = 64 * 1024
 LOW_WATER_BYTES = 16 * 1024
 """Always set: uvloop's own low-water mark is 16 bytes."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Router, get, post
 from litestar.datastructures import State
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from rules.commands import Grant, Granted, HideGift, Refused, RetractGift
 from rules.events import split_gift_id
@@ -34,7 +34,7 @@ class Retraction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/grants", status_code=201)
-async def grant(state: State, request: Request[Any, Any, Any], data: Granting) -> dict[str, Any]:
+async def grant(state: State, request: Request[Any, Any, Any], data: JSONBody[Granting]) -> dict[str, Any]:
     """Put coins into a wallet without a payment: promotions, tests, play money."""
     shell = shell_of(state)
     caller = backend(request, shell)
@@ -54,7 +54,7 @@ async def grant(state: State, request: Request[Any, Any, Any], data: Granting) -
 
 
 @get("/users/{user:str}/wallet")
-async def show_wallet(state: State, request: Request[Any, Any, Any], user: str) -> dict[str, Any]:
+async def show_wallet(state: State, request: Request[Any, Any, Any], user: FromPath[str]) -> dict[str, Any]:
     """What a user has and has spent since midnight UTC."""
     shell = shell_of(state)
     backend_or(request, shell, checked_id(user, "user"))
@@ -76,8 +76,8 @@ async def show_wallet(state: State, request: Request[Any, Any, Any], user: str) 
 async def show_statement(
     state: State,
     request: Request[Any, Any, Any],
-    user: str,
-    cursor: Annotated[int | None, Parameter(ge=1, le=2**53 - 1)] = None,
+    user: FromPath[str],
+    cursor: Annotated[int | None, QueryParameter(ge=1, le=2**53 - 1)] = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """Every transfer that touched the user's accounts, newest first, with the balance after it."""
@@ -89,7 +89,7 @@ async def show_statement(
 
 @post("/gifts/{gift:str}/retract", status_code=200)
 async def retract(
-    state: State, request: Request[Any, Any, Any], gift: str, data: Retraction
+    state: State, request: Request[Any, Any, Any], gift: FromPath[str], data: JSONBody[Retraction]
 ) -> dict[str, Any]:
     """Give a gift's coins back and take the creator's diamonds for it; logs `gift_retracted`."""
     shell = shell_of(state)
@@ -105,7 +105,7 @@ async def retract(
 
 
 @post("/gifts/{gift:str}/hide", status_code=200)
-async def hide(state: State, request: Request[Any, Any, Any], gift: str) -> dict[str, Any]:
+async def hide(state: State, request: Request[Any, Any, Any], gift: FromPath[str]) -> dict[str, Any]:
     """Stop showing a gift; no money moves. For the backend and the room's creator."""
     shell = shell_of(state)
     place = split_gift_id(gift)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Router, post
 from litestar.datastructures import State
+from litestar.params import JSONBody
 
 from server.api.access import backend_or
 from server.api.rooms import find_room, shell_of
@@ -21,7 +22,7 @@ class OverlayWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @post("/overlays", status_code=201)
 async def make_overlay(
-    state: State, request: Request[Any, Any, Any], data: OverlayWish
+    state: State, request: Request[Any, Any, Any], data: JSONBody[OverlayWish]
 ) -> dict[str, Any]:
     """A link for a browser source. The one that was made before for this room stops working."""
     shell = shell_of(state)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from rules.boards import Board
 from rules.book import Room
@@ -20,9 +20,10 @@ LIST_MAX = 200
 EVENTS_MAX = 1_000
 """The raw log is read by programs that want all of it."""
 
-Limit = Annotated[int, Parameter(ge=1, le=LIST_MAX)]
-EventsLimit = Annotated[int, Parameter(ge=1, le=EVENTS_MAX)]
-Seq = Annotated[int, Parameter(ge=0, le=2**53 - 1)]
+Limit = Annotated[int, QueryParameter(ge=1, le=LIST_MAX)]
+EventsLimit = Annotated[int, QueryParameter(ge=1, le=EVENTS_MAX)]
+Seq = Annotated[int, QueryParameter(ge=0, le=2**53 - 1)]
+MaybeSeq = Annotated[int | None, QueryParameter(ge=0, le=2**53 - 1)]
 
 
 class RoomOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +62,7 @@ async def find_room(shell: Shell, id: str) -> Room:
 
 @post("/rooms", status_code=201)
 async def open_room(
-    state: State, request: Request[Any, Any, Any], data: RoomOpening
+    state: State, request: Request[Any, Any, Any], data: JSONBody[RoomOpening]
 ) -> Response[dict[str, Any]]:
     """Open a room: 201, or 200 when it was opened with the same content before."""
     shell = shell_of(state)
@@ -85,7 +86,7 @@ async def open_room(
 
 
 @get("/rooms")
-async def list_rooms(state: State, cursor: str = "", limit: Limit = 50) -> dict[str, Any]:
+async def list_rooms(state: State, cursor: FromQuery[str] = "", limit: Limit = 50) -> dict[str, Any]:
     """Rooms in order of id."""
     shell = shell_of(state)
     rooms = await shell.store.rooms(cursor, limit)
@@ -94,15 +95,15 @@ async def list_rooms(state: State, cursor: str = "", limit: Limit = 50) -> dict[
 
 
 @get("/rooms/{room:str}")
-async def show_room(state: State, room: str) -> dict[str, Any]:
+async def show_room(state: State, room: FromPath[str]) -> dict[str, Any]:
     """One room."""
     shell = shell_of(state)
     return room_body(await find_room(shell, room), shell.hub.viewers(room))
 
 
 @post("/rooms/{room:str}/close", status_code=200)
-async def close_room(state: State, request: Request[Any, Any, Any], room: str) -> dict[str, Any]:
-    """End the stream: logs `room_closed`, later gifts are refused. Closing again changes nothing."""
+async def close_room(state: State, request: Request[Any, Any, Any], room: FromPath[str]) -> dict[str, Any]:
+    """End the stream: logs `room_closed`, and later gifts are refused."""
     shell = shell_of(state)
     found = await find_room(shell, room)
     caller = backend_or(request, shell, found.creator)
@@ -115,7 +116,7 @@ async def close_room(state: State, request: Request[Any, Any, Any], room: str) -
 
 @get("/rooms/{room:str}/events")
 async def show_events(
-    state: State, room: str, after: Seq = 0, limit: EventsLimit = LIST_MAX
+    state: State, room: FromPath[str], after: Seq = 0, limit: EventsLimit = LIST_MAX
 ) -> Response[bytes]:
     """The raw log after a seq: every entry by itself, never merged, nothing left out."""
     shell = shell_of(state)
@@ -129,10 +130,10 @@ async def show_events(
 @get("/rooms/{room:str}/board")
 async def show_board(
     state: State,
-    room: str,
-    window: str = "session",
+    room: FromPath[str],
+    window: FromQuery[str] = "session",
     limit: Limit = 10,
-    as_of: Seq | None = None,
+    as_of: MaybeSeq = None,
 ) -> dict[str, Any]:
     """The room's top gifters, now or as of any seq of its log."""
     shell = shell_of(state)

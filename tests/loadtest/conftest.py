@@ -334,6 +334,10 @@ async def serve(server: SmallServer, ready: Event, stop: Event) -> None:
     while not stop.is_set():
         await asyncio.sleep(TICK_S)
         server.flush()
+        if server.lie == "die" and server.ticks > 10:
+            for person in list(server.people):
+                person.transport.abort()
+            break
     listener.close()
 
 

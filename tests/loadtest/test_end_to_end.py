@@ -115,6 +115,12 @@ def test_nobody_there_is_exit_3(small_server: Any) -> None:
     assert loadtest(server, *FEW)[0] == 3
 
 
+def test_a_server_that_dies_on_the_way_is_exit_3(small_server: Any) -> None:
+    code, said = loadtest(small_server(lie="die"), *FEW)
+    assert code == 3
+    assert "could not be reached" in said["said"]
+
+
 def test_wrong_use_is_exit_2(small_server: Any) -> None:
     server = small_server()
     code, said = loadtest(server, *FEW, "--quantity", "0", "--taps", "0")

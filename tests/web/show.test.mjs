@@ -64,6 +64,14 @@ test('big acts play one at a time, the biggest first; small lanes do not wait fo
   assert.deepEqual(classes(advance(now, 8_000).playing), ['centre']);
 });
 
+test('acts of one lane play in different places, and a place that is free again is used', () => {
+  const three = [1, 2, 3].reduce((program, seq) => offer(program, big(seq, 'particles', 20 - seq), 0), emptyProgram());
+  assert.deepEqual(advance(three, 0).playing.map((act) => act.slot), [0, 1, 2]);
+  const two = advance(offer(advance(offer(emptyProgram(), big(1, 'side'), 0), 0), big(2, 'side'), 1_000), 1_000);
+  const later = advance(offer(two, big(3, 'side'), 4_100), 4_100);
+  assert.deepEqual(later.playing.map((act) => [act.event.seq, act.slot]), [[2, 1], [3, 0]]);
+});
+
 test('while a takeover plays nothing else starts', () => {
   const taken = advance(offer(emptyProgram(), big(1, 'takeover', 9_999), 0), 0);
   const more = advance(offer(taken, big(2, 'side'), 100), 100);

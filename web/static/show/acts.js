@@ -12,7 +12,7 @@ const PARTICLES = { particles: 12, side: 0, centre: 10, full: 22, takeover: 30 }
 export function buildAct(act) {
   const { event } = act;
   const animation = knownAnimation(event.animation);
-  const figure = element('div', { class: `act act-${animation}`, 'data-key': act.key ?? '' },
+  const figure = element('div', { class: `act act-${animation}`, 'data-key': act.key, 'data-slot': String(act.slot ?? 0) },
     element('div', { class: 'act-rays', 'aria-hidden': 'true' }),
     element('div', { class: 'act-picture' }, giftPicture(event.gift, animation)),
     element('div', { class: 'act-caption' },

@@ -26,6 +26,7 @@ const GROWN_SHOW_MAX = 3;
  * @property {string} key  one per gift or combo
  * @property {object} event  the newest entry of it
  * @property {number} givenMs @property {number} startedMs @property {number} untilMs
+ * @property {number} slot  which place of its lane it plays in, so that no two overlap
  */
 
 export const emptyProgram = () => ({ playing: [], waiting: [] });
@@ -69,8 +70,9 @@ export function advance(program, nowMs) {
   for (const act of [...program.waiting].sort(byWorth)) {
     const how = CLASSES[act.animation];
     if (nowMs - act.givenMs > how.ttlMs) continue;
-    if (mayStart(playing, act)) playing = [...playing, { ...act, startedMs: nowMs, untilMs: nowMs + how.showMs }];
-    else waiting.push(act);
+    const slot = freeSlot(playing, act);
+    if (slot === null) waiting.push(act);
+    else playing = [...playing, { ...act, slot, startedMs: nowMs, untilMs: nowMs + how.showMs }];
   }
   return { playing, waiting };
 }
@@ -78,10 +80,13 @@ export function advance(program, nowMs) {
 /** Biggest first, and among equals who came first. */
 const byWorth = (a, b) => b.coins - a.coins || a.givenMs - b.givenMs || a.event.seq - b.event.seq;
 
-function mayStart(playing, act) {
-  if (playing.some((p) => p.animation === 'takeover')) return false;
+/** The first free place of the act's lane, or null when it has to wait. */
+function freeSlot(playing, act) {
+  if (playing.some((p) => p.animation === 'takeover')) return null;
   const { lane, atOnce } = CLASSES[act.animation];
-  return playing.filter((p) => CLASSES[p.animation].lane === lane).length < atOnce;
+  const taken = new Set(playing.filter((p) => CLASSES[p.animation].lane === lane).map((p) => p.slot));
+  for (let slot = 0; slot < atOnce; slot++) if (!taken.has(slot)) return slot;
+  return null;
 }
 
 /** When `advance` has something to do next, or null. */

@@ -1,0 +1,48 @@
+# Everything that is run often. Each target sets up what it needs; `make demo` works on a bare clone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow check fmt bench constraints clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+setup: $(READY)  ## make the virtual environment
+
+demo: $(READY)  ## play money, one room, simulated gifters: open the address that it prints
+	$(BIN)/largesse demo
+
+test: $(READY)  ## the tests that are run with every change
+	$(BIN)/pytest
+
+test-slow: $(READY)  ## the long campaigns: kill -9, power failure, deep models, load
+	$(BIN)/pytest -m slow
+
+check: $(READY)  ## what CI runs first: style, types, import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(READY)  ## put the style right
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY)  ## every figure beside its reference, from one run
+	$(BIN)/python -m bench
+
+constraints: $(READY)  ## pin what is installed now, after testing it
+	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

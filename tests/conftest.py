@@ -1,0 +1,19 @@
+"""Fixtures that more than one folder uses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving import ServerProcess
+
+
+@pytest.fixture
+def live_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """`largesse serve` in a process of its own."""
+    server = ServerProcess(
+        tmp_path, **{"gift-rate": 10_000, "gift-burst": 10_000, "max-connections-per-user": 5_000}
+    )
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,206 @@
+"""Real servers for tests: one in this event loop, or one in a process that can be killed."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import websockets
+
+from server.app import running
+from server.auth import issue
+from server.config import Settings
+
+SECRET = "a secret of the tests, 32 bytes or more"
+API_KEY = "the-api-key-of-the-tests"
+BACKEND = {"Authorization": f"Bearer {API_KEY}"}
+
+
+def token(user: str, *, secret: str = SECRET, **claims: Any) -> str:
+    """A token as the host platform would issue it; an adult viewer's by default."""
+    given = {
+        "name": user.title(),
+        "role": "viewer",
+        "rooms": None,
+        "adult": True,
+        "ttl_s": 3_600,
+        "jti": None,
+    }
+    return issue(secret, user=user, now_ms=int(time.time() * 1000), **(given | claims))
+
+
+def settings(database: str = "sqlite:///:memory:", **changed: Any) -> Settings:
+    given = {
+        "port": 0,
+        "database": database,
+        "token_secret": SECRET,
+        "api_key": API_KEY,
+        "drain_ms": 50,
+        "gift_rate": 100_000,
+        "gift_burst": 100_000,
+        "message_rate": 100_000,
+        "message_burst": 100_000,
+        "max_connections_per_user": 5_000,
+        "log_level": "error",
+    }
+    return Settings(**(given | changed))
+
+
+class Client:
+    """One WebSocket that remembers everything it was told."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self.socket = socket
+        self.heard: list[dict[str, Any]] = []
+
+    async def say(self, **message: Any) -> None:
+        await self.socket.send(json.dumps(message))
+
+    async def hear(self, *types: str, within_s: float = 5.0, **fields: Any) -> dict[str, Any]:
+        """The next message of one of these types with these fields; others are kept in `heard`."""
+        async with asyncio.timeout(within_s):
+            while True:
+                message: dict[str, Any] = json.loads(await self.socket.recv())
+                self.heard.append(message)
+                if message["type"] in types and fields.items() <= message.items():
+                    return message
+
+    async def ask(self, *types: str, **message: Any) -> dict[str, Any]:
+        await self.say(**message)
+        return await self.hear(*types)
+
+    async def gift(self, key: str, **fields: Any) -> dict[str, Any]:
+        """Send a gift and wait for its answer."""
+        wish = {"type": "gift", "room": "r", "gift": "spark", "key": key} | fields
+        await self.say(**wish)
+        return await self.hear("accepted", "refused", key=key)
+
+    async def closed(self, within_s: float = 5.0) -> int:
+        """Wait until the server closes; the code."""
+        async with asyncio.timeout(within_s):
+            with contextlib.suppress(websockets.ConnectionClosed):
+                while True:
+                    self.heard.append(json.loads(await self.socket.recv()))
+        assert self.socket.close_code is not None
+        return self.socket.close_code
+
+
+class Live:
+    """A server that listens, and the ways to it."""
+
+    def __init__(self, url: str, http: httpx.AsyncClient, shell: Any = None) -> None:
+        self.url = url
+        self.ws = url.replace("http", "ws") + "/v1/ws"
+        self.http = http
+        self.shell = shell
+        self._stack = contextlib.AsyncExitStack()
+
+    async def room(self, id: str = "r", creator: str = "cara") -> dict[str, Any]:
+        body = {"id": id, "title": "A room", "creator": creator, "creator_name": "Cara"}
+        return (await self.http.post("/v1/rooms", json=body)).raise_for_status().json()
+
+    async def grant(self, user: str, coins: int = 1_000) -> None:
+        body = {"user": user, "coins": coins, "reason": "test"}
+        (await self.http.post("/v1/grants", json=body)).raise_for_status()
+
+    async def connect(self, user: str | None = None, **claims: Any) -> Client:
+        """A connection; of a user with a token in the header, or one that has said nothing."""
+        headers = {"Authorization": f"Bearer {token(user, **claims)}"} if user else {}
+        connecting = websockets.connect(self.ws, additional_headers=headers, max_size=None)
+        client = Client(await self._stack.enter_async_context(connecting))
+        if user:
+            await client.hear("welcome")
+        return client
+
+    async def join(self, user: str, room: str = "r", **claims: Any) -> Client:
+        """A connection that has joined."""
+        client = await self.connect(user, **claims)
+        await client.ask("joined", type="join", room=room)
+        return client
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+@contextlib.asynccontextmanager
+async def live(database: str = "sqlite:///:memory:", **changed: Any) -> AsyncIterator[Live]:
+    """A server in this event loop; `changed` are settings."""
+    async with (
+        running(settings(database, **changed)) as app,
+        httpx.AsyncClient(base_url=app.url, headers=BACKEND, timeout=20) as http,
+    ):
+        server = Live(app.url, http, app.shell)
+        try:
+            yield server
+        finally:
+            await server.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+class ServerProcess:
+    """`largesse serve` in a process of its own, on a port that stays the same over restarts."""
+
+    def __init__(self, folder: Path, wrapper: list[str] | None = None, **flags: Any) -> None:
+        self.database = f"sqlite:///{folder / 'books.db'}"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.token_secret, self.api_key = SECRET, API_KEY
+        self.log = folder / "server.log"
+        self._wrapper = wrapper or []
+        self._flags = {"log-level": "warning", "drain-ms": 50} | flags
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, within_s: float = 20.0) -> float:
+        """Start and wait until it is ready; the seconds that took."""
+        began = time.monotonic()
+        command = [*self._wrapper, sys.executable, "-m", "server.cli", "serve"]
+        command += ["--port", str(self.port), "--database", self.database]
+        for name, value in self._flags.items():
+            command += [f"--{name}", str(value)]
+        secrets = {"LARGESSE_TOKEN_SECRET": SECRET, "LARGESSE_API_KEY": API_KEY}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                env=os.environ | secrets,
+                stdout=log,
+                stderr=log,
+                cwd=Path(__file__).parent.parent,
+            )
+        while time.monotonic() - began < within_s:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended: {self.log.read_text()[-2_000:]}")
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/readyz", timeout=1).status_code == 200:
+                    return time.monotonic() - began
+            time.sleep(0.01)
+        raise RuntimeError("the server did not get ready")
+
+    def kill(self) -> None:
+        """kill -9: no goodbye, nothing flushed."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, within_s: float = 20.0) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(within_s)
+
+    def restart(self) -> float:
+        self.kill()
+        return self.start()
