@@ -35,7 +35,7 @@ class Code(StrEnum):
     DIAMONDS_ISSUED = "diamonds_issued"
 
 
-CURRENCY: dict[Code, Currency] = {
+CURRENCY: dict[str, Currency] = {
     Code.COINS: Currency.COIN,
     Code.COINS_GRANTED: Currency.COIN,
     Code.COINS_SPENT: Currency.COIN,
@@ -115,7 +115,7 @@ def move(
     """
     if type(amount) is not int or not 0 < amount <= MONEY_MAX:
         raise LedgerFault(f"amount {amount!r} is out of range")
-    if source is target or CURRENCY[Code(source.code)] is not CURRENCY[Code(target.code)]:
+    if source is target or CURRENCY[source.code] is not CURRENCY[target.code]:
         raise LedgerFault(f"no transfer from {source.code} to {target.code}")
     if source.owner != SYSTEM and source.credits - source.debits < amount:
         raise LedgerFault(f"account {source.id} has less than {amount}")

@@ -58,6 +58,8 @@ LOW_WATER_BYTES = 16 * 1024
 CLOSE_WAIT_S = 5.0
 """How long a peer may take to finish the closing handshake before the socket is dropped."""
 
+_ENDING = (State.CLOSING, State.CLOSED)
+
 
 class Connection(asyncio.Protocol):
     """Opened by uvicorn with a transport; ends with `connection_lost`."""
@@ -249,7 +251,7 @@ class Connection(asyncio.Protocol):
         message = decode(data)
         if isinstance(message, Fault):
             return self._refuse(message)
-        self.shell.metrics.messages.labels(str(message.__struct_config__.tag)).inc()
+        self.shell.metrics.count_message(str(message.__struct_config__.tag))
         verdict = self.session.judge(message)
         if isinstance(verdict, CloseCode):
             return self.close(verdict)
@@ -353,7 +355,10 @@ class Connection(asyncio.Protocol):
             if data:
                 self.write(data)
             elif self.transport.can_write_eof():
+                self.write = _nowhere
                 self.transport.write_eof()
+        if self.protocol.state in _ENDING and self.session.phase is not Phase.CLOSED:
+            self._peer_left()
         if self.protocol.close_expected():
             self._wait_for_close()
         if self.protocol.state is State.CLOSED and not self.transport.is_closing():
@@ -395,6 +400,13 @@ class Connection(asyncio.Protocol):
             return
         self._flush_protocol()
         self._wait_for_close()
+
+    def _peer_left(self) -> None:
+        """The peer said goodbye, or broke RFC 6455: nothing more is sent to it."""
+        self.session.close()
+        self.shell.metrics.closes.labels(str(self.protocol.close_code or "lost")).inc()
+        self.shell.hub.leave(self)
+        self.write = _nowhere
 
     def _wait_for_close(self) -> None:
         if self._timer is None and not self.transport.is_closing():

@@ -168,6 +168,13 @@ class Hub:
     # Answers
 
     def _answer(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
+        booked = [
+            result.outcome.coins
+            for result in results
+            if isinstance(result.outcome, GiftAccepted) and not result.replayed
+        ]
+        self.metrics.gifts.inc(len(booked))
+        self.metrics.coins.inc(sum(booked))
         changed: dict[str, tuple[int, str]] = {}
         askers: set[Connection] = set()
         places: dict[tuple[str, str], Me] = {}
@@ -175,9 +182,6 @@ class Hub:
             if result.balance is not None:
                 reason = order.command.__struct_config__.tag
                 changed[result.balance.user] = (result.balance.coins, str(reason))
-            if isinstance(result.outcome, GiftAccepted) and not result.replayed:
-                self.metrics.gifts.inc()
-                self.metrics.coins.inc(result.outcome.coins)
             if isinstance(order.asker, Connection) and isinstance(order.command, SendGift):
                 order.asker.queue(self._gift_answer(order.command, result, places))
                 askers.add(order.asker)
@@ -262,8 +266,16 @@ class Hub:
             self.restless.add(hall)
 
     def _write_all(self, hall: Hall, data: bytes) -> None:
+        lost: list[Connection] = []
         for viewer in hall.viewers:
-            viewer.write(data)
+            try:
+                viewer.write(data)
+            except Exception as error:
+                # One transport that fails must not cost the others their frame.
+                log.warning("hub.write_failed", error=repr(error))
+                lost.append(viewer)
+        for viewer in lost:
+            viewer.transport.abort()
         self.metrics.frames.inc(len(hall.viewers))
 
     async def run(self) -> None:

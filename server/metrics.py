@@ -14,6 +14,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._message_counters: dict[str, Counter] = {}
         own = self.registry
         self.connections = Gauge(
             "largesse_connections", "Open WebSocket connections.", registry=own
@@ -66,3 +67,10 @@ class Metrics:
             buckets=_SECONDS,
             registry=own,
         )
+
+    def count_message(self, kind: str) -> None:
+        """One message of a client. Looking a label up costs more than counting it."""
+        counter = self._message_counters.get(kind)
+        if counter is None:
+            counter = self._message_counters[kind] = self.messages.labels(kind)
+        counter.inc()

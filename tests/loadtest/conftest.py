@@ -58,6 +58,7 @@ class SmallServer:
         self.totals = [0]
         self.told = 0
         self.people: set[Connection] = set()
+        self.connections: set[Connection] = set()
         self.refusals = 0
         self.doors = 0
         self.ticks = 0
@@ -209,9 +210,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.server.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.server.people.discard(self)
+        self.server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
         if self.ws is not None:
@@ -335,10 +338,13 @@ async def serve(server: SmallServer, ready: Event, stop: Event) -> None:
         await asyncio.sleep(TICK_S)
         server.flush()
         if server.lie == "die" and server.ticks > 10:
-            for person in list(server.people):
-                person.transport.abort()
-            break
+            listener.close()
+            for connection in list(server.connections):
+                connection.transport.abort()
     listener.close()
+    for connection in list(server.connections):
+        connection.transport.abort()
+    await asyncio.sleep(TICK_S)
 
 
 @pytest.fixture

@@ -416,17 +416,19 @@ class Books(RuleBasedStateMachine):
             assert (room.status == "open", room.epoch) == (wanted["open"], wanted["epoch"])
 
     def teardown(self) -> None:
-        self.restart()
-        self.wallets_agree()
-        self.rooms_agree()
-        for user, millidiamonds in self.model.millidiamonds.items():
-            wallet = self.run(self.store.wallet(user, 0))
-            assert wallet.millidiamonds_pending == millidiamonds
-        for room, log in self.model.logs.items():
-            self.log_agrees(room, log)
-        self.run(self.store.close())
-        self.loop.close()
-        shutil.rmtree(self.folder)
+        try:
+            self.restart()
+            self.wallets_agree()
+            self.rooms_agree()
+            for user, millidiamonds in self.model.millidiamonds.items():
+                wallet = self.run(self.store.wallet(user, 0))
+                assert wallet.millidiamonds_pending == millidiamonds
+            for room, log in self.model.logs.items():
+                self.log_agrees(room, log)
+        finally:
+            self.run(self.store.close())
+            self.loop.close()
+            shutil.rmtree(self.folder)
 
     def log_agrees(self, room: str, log: list[dict[str, Any]]) -> None:
         events = self.run(self.store.events(room, 0, 10_000))
@@ -442,7 +444,7 @@ class Books(RuleBasedStateMachine):
 
 
 class TestTheBooksFollowTheModel(Books.TestCase):
-    settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.slow
