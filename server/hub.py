@@ -35,7 +35,7 @@ from server.users import UserHere
 
 log = structlog.get_logger()
 
-SLOW_SWEEP_MS = 250
+SWEEP_MS = 250
 RETRY_BUSY_MS = 100
 
 
@@ -55,6 +55,9 @@ class Hub:
         """Halls that have something to send at their next tick."""
         self.heal: Callable[[Hall], None] = lambda hall: None
         self._fanout = fanout
+        self._absent: dict[str, int] = {}
+        """Users without a connection, oldest first. They are kept until their gift bucket is full
+        again: reconnecting must not be a way around the rate."""
         self._swept_ms = 0
 
     # Users
@@ -69,6 +72,7 @@ class Hub:
         if len(here.connections) >= self.settings.max_connections_per_user:
             return None
         here.connections.add(connection)
+        self._absent.pop(user, None)
         return here
 
     def leave(self, connection: Connection) -> None:
@@ -80,7 +84,7 @@ class Hub:
         if here is not None:
             here.connections.discard(connection)
             if not here.connections:
-                self.users.pop(here.id, None)
+                self._absent[here.id] = steady_ms()
 
     def leave_room(self, connection: Connection, room: str) -> None:
         connection.session.rooms.discard(room)
@@ -123,12 +127,24 @@ class Hub:
                 touched.setdefault(result.event.room, []).append(result.event)
         now_ms = steady_ms()
         for room, events in touched.items():
-            self._take(room, events)
-            self._publish(room, events)
-            hall = self.halls.get(room)
-            if hall is not None:
-                self.flush_if_due(hall, now_ms)
+            try:
+                self._take(room, events)
+                self._publish(room, events)
+                hall = self.halls.get(room)
+                if hall is not None:
+                    self.flush_if_due(hall, now_ms)
+            except Exception:
+                self.give_up(room)
         self._answer(orders, results)
+
+    def give_up(self, room: str) -> None:
+        """A bug in showing one room: send its viewers away to read it anew; the others go on."""
+        log.exception("hub.room_failed", room=room)
+        hall = self.halls.get(room)
+        if hall is not None:
+            self.close_hall(hall)
+            for connection in (*hall.viewers, *hall.catching):
+                connection.close(CloseCode.SERVER_ERROR)
 
     def _take(self, room: str, events: list[Event]) -> None:
         if room in self.loading:
@@ -294,13 +310,26 @@ class Hub:
             if now_ms < hall.due_ms:
                 continue
             self.restless.discard(hall)
-            if hall.abandoned(now_ms):
-                self.close_hall(hall)
-            else:
-                self.flush(hall, now_ms)
-        if now_ms - self._swept_ms >= SLOW_SWEEP_MS:
+            try:
+                if hall.abandoned(now_ms):
+                    self.close_hall(hall)
+                else:
+                    self.flush(hall, now_ms)
+            except Exception:
+                self.give_up(hall.room.id)
+        if now_ms - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now_ms
             self._close_slow(now_ms)
+            self._forget_absent(now_ms)
+
+    def _forget_absent(self, now_ms: int) -> None:
+        refill_ms = self.settings.gift_burst * 1000 // self.settings.gift_rate + 1
+        while self._absent:
+            user, since_ms = next(iter(self._absent.items()))
+            if now_ms - since_ms < refill_ms:
+                break
+            del self._absent[user]
+            self.users.pop(user, None)
 
     def _close_slow(self, now_ms: int) -> None:
         for connection in tuple(self.paused):

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from protocol import Code, Phase, encode_refusal
+from protocol import CloseCode, Code, Phase, encode_refusal
 from protocol.messages import Join
 from server.hall import Hall
 from server.room import Room, plain_frame
-from storage import StoreError
 
 if TYPE_CHECKING:
     from server.connection import Connection
@@ -78,18 +77,34 @@ class Joins:
                     await self._read_gap(hall)
                 for connection, hall in catching:
                     await self._read_older(connection, hall)
-            except StoreError as error:
-                log.error("joins.failed", error=str(error), joins=len(waiting))
                 for connection, message in waiting:
-                    self._refuse(connection, message, Code.UNAVAILABLE, "Try again shortly.")
-                continue
-            for connection, message in waiting:
-                found = self._shell.hub.halls.get(message.room)
-                if found is None:
-                    sentence = f"There is no room {message.room}."
-                    self._refuse(connection, message, Code.UNKNOWN_ROOM, sentence)
-                elif connection.here is not None:
-                    self._enter(connection, message, found)
+                    self._enter_or_refuse(connection, message)
+            except Exception:
+                log.exception("joins.failed", joins=len(waiting))
+                self._give_up(waiting, catching, healing)
+
+    def _enter_or_refuse(self, connection: "Connection", message: Join) -> None:
+        hall = self._shell.hub.halls.get(message.room)
+        if hall is None:
+            sentence = f"There is no room {message.room}."
+            self._refuse(connection, message, Code.UNKNOWN_ROOM, sentence)
+        elif connection.here is not None:
+            self._enter(connection, message, hall)
+
+    def _give_up(
+        self,
+        waiting: "list[tuple[Connection, Join]]",
+        catching: "list[tuple[Connection, Hall]]",
+        healing: list[Hall],
+    ) -> None:
+        """The ledger cannot be read: nobody is left waiting for an answer that does not come."""
+        for connection, message in waiting:
+            if message.room not in connection.session.rooms:
+                self._refuse(connection, message, Code.UNAVAILABLE, "Try again shortly.")
+        for connection, _ in catching:
+            connection.close(CloseCode.SERVER_ERROR)
+        for hall in healing:
+            self._shell.hub.give_up(hall.room.id)
 
     async def _load(self, waiting: "list[tuple[Connection, Join]]") -> None:
         hub, store = self._shell.hub, self._shell.store

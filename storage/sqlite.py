@@ -23,7 +23,14 @@ from rules.results import Result
 from storage import sqlite_reads as reads
 from storage.migrations import require_current, set_up_if_new
 from storage.sqlite_settle import settle_or_bisect
-from storage.store import BoardLine, RoomState, StoreBroken, StoreError, Wallet
+from storage.store import (
+    BoardLine,
+    RoomState,
+    StoreBroken,
+    StoreError,
+    StoreUnavailable,
+    Wallet,
+)
 
 T = TypeVar("T")
 
@@ -150,28 +157,40 @@ class SqliteStore:
         return settle_or_bisect(connection, commands, now_ms)
 
     async def policy(self) -> Policy | None:
-        return await _call(self._reader, reads.policy)
+        return await self._read(reads.policy)
 
     async def rooms(self, after: str, limit: int) -> list[Room]:
-        return await _call(self._reader, reads.rooms, after, limit)
+        return await self._read(reads.rooms, after, limit)
+
+    async def find_room(self, id: str) -> Room | None:
+        return await self._read(reads.find_room, id)
 
     async def room(self, id: str, recent: int) -> RoomState | None:
-        return await _call(self._reader, reads.room, id, recent)
+        return await self._read(reads.room, id, recent)
 
     async def events(self, room: str, after: int, limit: int) -> list[Event]:
-        return await _call(self._reader, reads.events, room, after, limit)
+        return await self._read(reads.events, room, after, limit)
 
     async def board(self, room: str, as_of: int, limit: int) -> list[BoardLine]:
-        return await _call(self._reader, reads.board, room, as_of, limit)
+        return await self._read(reads.board, room, as_of, limit)
+
+    async def current_board(self, room: str, limit: int) -> tuple[int, list[BoardLine]]:
+        return await self._read(reads.current_board, room, limit)
 
     async def balances(self, users: Collection[str]) -> dict[str, int]:
-        return await _call(self._reader, reads.balances, users)
+        return await self._read(reads.balances, users)
 
     async def wallet(self, user: str, since_ms: int) -> Wallet:
-        return await _call(self._reader, reads.wallet, user, since_ms)
+        return await self._read(reads.wallet, user, since_ms)
 
     async def statement(self, user: str, before: int | None, limit: int) -> list[dict[str, Any]]:
-        return await _call(self._reader, reads.statement, user, before, limit)
+        return await self._read(reads.statement, user, before, limit)
+
+    async def _read(self, question: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return await _call(self._reader, question, *arguments)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"The database cannot be read: {error}.") from error
 
     async def close(self) -> None:
         if self._reader is not self._writer:

@@ -40,14 +40,18 @@ def rooms(connection: sqlite3.Connection, after: str, limit: int) -> list[Room]:
     return [Room(*row) for row in connection.execute(sql, (after, limit))]
 
 
+def find_room(connection: sqlite3.Connection, id: str) -> Room | None:
+    row = connection.execute(f"SELECT {_ROOM} FROM room WHERE id = ?", (id,)).fetchone()
+    return Room(*row) if row else None
+
+
 def room(connection: sqlite3.Connection, id: str, recent: int) -> RoomState | None:
     """Everything in one read transaction, so that the parts belong together."""
     connection.execute("BEGIN")
     try:
-        row = connection.execute(f"SELECT {_ROOM} FROM room WHERE id = ?", (id,)).fetchone()
-        if row is None:
+        found = find_room(connection, id)
+        if found is None:
             return None
-        found = Room(*row)
         standings = connection.execute(
             "SELECT user, name, coins, reached_seq FROM member WHERE room = ? AND coins > 0", (id,)
         ).fetchall()
@@ -77,6 +81,21 @@ def board(connection: sqlite3.Connection, room: str, as_of: int, limit: int) -> 
         (room, as_of, limit),
     )
     return [BoardLine(*row) for row in rows]
+
+
+def current_board(
+    connection: sqlite3.Connection, room: str, limit: int
+) -> tuple[int, list[BoardLine]]:
+    rows = connection.execute(
+        """
+        SELECT r.seq, m.user, m.name, m.coins FROM room AS r
+        LEFT JOIN member AS m ON m.room = r.id AND m.coins > 0
+        WHERE r.id = ? ORDER BY m.coins DESC, m.reached_seq LIMIT ?
+        """,
+        (room, limit),
+    ).fetchall()
+    as_of = rows[0][0] if rows else 0
+    return as_of, [BoardLine(*row[1:]) for row in rows if row[1] is not None]
 
 
 def balances(connection: sqlite3.Connection, users: Collection[str]) -> dict[str, int]:

@@ -12,7 +12,7 @@ it raises `StoreBroken`, the store is closed to writing, and the process should 
 restart the key tells what happened. A store never publishes anything to anybody.
 
 Reading. Reads see a committed state, never one older than the last `settle` that returned before
-the read began. Only one task calls `settle` at a time; reads may overlap with it and each other.
+the read began; they raise StoreUnavailable when the database cannot be read. Only one task calls `settle` at a time; reads may overlap with it and each other.
 """
 
 from collections.abc import Collection, Sequence
@@ -72,6 +72,9 @@ class Store(Protocol):
     async def rooms(self, after: str, limit: int) -> list[Room]:
         """Rooms with an id after this one, in order of id."""
 
+    async def find_room(self, id: str) -> Room | None:
+        """The room by itself."""
+
     async def room(self, id: str, recent: int) -> RoomState | None:
         """A room with its standings and its newest `recent` events."""
 
@@ -80,6 +83,9 @@ class Store(Protocol):
 
     async def board(self, room: str, as_of: int, limit: int) -> list[BoardLine]:
         """The board as it was after that seq, best first."""
+
+    async def current_board(self, room: str, limit: int) -> tuple[int, list[BoardLine]]:
+        """The board now and the seq that it is as of; (0, nothing) for an unknown room."""
 
     async def balances(self, users: Collection[str]) -> dict[str, int]:
         """Coins of each of these users; 0 for who has no wallet yet."""

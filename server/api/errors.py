@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from protocol.codes import RETRY
 from rules.commands import Refused
+from storage import StoreError
 
 log = structlog.get_logger()
 
@@ -93,6 +94,11 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     if error.status_code >= 500:
         return on_unknown(request, error)
     return error_response(code, str(error.detail), status=error.status_code)
+
+
+def on_store_error(request: Request[Any, Any, Any], error: StoreError) -> Response[dict[str, Any]]:
+    log.error("http.unavailable", path=request.url.path, error=str(error))
+    return error_response("unavailable", "The ledger cannot be read now; try again shortly.")
 
 
 def on_unknown(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:

@@ -34,7 +34,9 @@ class Retraction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/grants", status_code=201)
-async def grant(state: State, request: Request[Any, Any, Any], data: JSONBody[Granting]) -> dict[str, Any]:
+async def grant(
+    state: State, request: Request[Any, Any, Any], data: JSONBody[Granting]
+) -> dict[str, Any]:
     """Put coins into a wallet without a payment: promotions, tests, play money."""
     shell = shell_of(state)
     caller = backend(request, shell)
@@ -54,7 +56,9 @@ async def grant(state: State, request: Request[Any, Any, Any], data: JSONBody[Gr
 
 
 @get("/users/{user:str}/wallet")
-async def show_wallet(state: State, request: Request[Any, Any, Any], user: FromPath[str]) -> dict[str, Any]:
+async def show_wallet(
+    state: State, request: Request[Any, Any, Any], user: FromPath[str]
+) -> dict[str, Any]:
     """What a user has and has spent since midnight UTC."""
     shell = shell_of(state)
     backend_or(request, shell, checked_id(user, "user"))
@@ -105,7 +109,9 @@ async def retract(
 
 
 @post("/gifts/{gift:str}/hide", status_code=200)
-async def hide(state: State, request: Request[Any, Any, Any], gift: FromPath[str]) -> dict[str, Any]:
+async def hide(
+    state: State, request: Request[Any, Any, Any], gift: FromPath[str]
+) -> dict[str, Any]:
     """Stop showing a gift; no money moves. For the backend and the room's creator."""
     shell = shell_of(state)
     place = split_gift_id(gift)

@@ -8,7 +8,6 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from rules.boards import Board
 from rules.book import Room
 from rules.commands import CloseRoom, OpenRoom, Refused
 from rules.events import Event
@@ -54,10 +53,10 @@ def room_body(room: Room, viewers: int) -> dict[str, Any]:
 
 async def find_room(shell: Shell, id: str) -> Room:
     """The room as the ledger has it. Raises ApiError `unknown_room`."""
-    found = await shell.store.room(id, 0)
+    found = await shell.store.find_room(id)
     if found is None:
         raise ApiError("unknown_room", f"There is no room {id}.")
-    return found.room
+    return found
 
 
 @post("/rooms", status_code=201)
@@ -86,7 +85,9 @@ async def open_room(
 
 
 @get("/rooms")
-async def list_rooms(state: State, cursor: FromQuery[str] = "", limit: Limit = 50) -> dict[str, Any]:
+async def list_rooms(
+    state: State, cursor: FromQuery[str] = "", limit: Limit = 50
+) -> dict[str, Any]:
     """Rooms in order of id."""
     shell = shell_of(state)
     rooms = await shell.store.rooms(cursor, limit)
@@ -102,7 +103,9 @@ async def show_room(state: State, room: FromPath[str]) -> dict[str, Any]:
 
 
 @post("/rooms/{room:str}/close", status_code=200)
-async def close_room(state: State, request: Request[Any, Any, Any], room: FromPath[str]) -> dict[str, Any]:
+async def close_room(
+    state: State, request: Request[Any, Any, Any], room: FromPath[str]
+) -> dict[str, Any]:
     """End the stream: logs `room_closed`, and later gifts are refused."""
     shell = shell_of(state)
     found = await find_room(shell, room)
@@ -139,21 +142,17 @@ async def show_board(
     shell = shell_of(state)
     if window != "session":
         raise ApiError("invalid", "A room's board has the window `session`.", {"field": "window"})
-    found = await shell.store.room(room, 0)
-    if found is None:
-        raise ApiError("unknown_room", f"There is no room {room}.")
-    if as_of is None or as_of >= found.room.seq:
-        as_of = found.room.seq
-        top = [(line.user, line.name, line.coins) for line in Board(found.standings).top(limit)]
+    found = await find_room(shell, room)
+    if as_of is None or as_of >= found.seq:
+        as_of, lines = await shell.store.current_board(room, limit)
     else:
         lines = await shell.store.board(room, as_of, limit)
-        top = [(line.user, line.name, line.coins) for line in lines]
     return {
         "as_of": as_of,
         "window": window,
         "top": [
-            {"rank": rank, "user": {"id": user, "name": name}, "coins": coins}
-            for rank, (user, name, coins) in enumerate(top, 1)
+            {"rank": rank, "user": {"id": line.user, "name": line.name}, "coins": line.coins}
+            for rank, line in enumerate(lines, 1)
         ],
     }
 

@@ -15,6 +15,7 @@ from server.api.overlays import overlays_router
 from server.api.pages import PAGES
 from server.api.rooms import rooms_router
 from server.shell import Shell
+from storage import StoreError
 from web import STATIC
 
 BODY_BYTES_MAX = 64 * 1024
@@ -40,6 +41,7 @@ def build_site(shell: Shell, version: str) -> Litestar:
         state=State({"shell": shell}),
         exception_handlers={
             errors.ApiError: errors.on_api_error,
+            StoreError: errors.on_store_error,
             ValidationException: errors.on_validation,
             HTTPException: errors.on_http_error,
             Exception: errors.on_unknown,
