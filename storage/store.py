@@ -12,7 +12,8 @@ it raises `StoreBroken`, the store is closed to writing, and the process should 
 restart the key tells what happened. A store never publishes anything to anybody.
 
 Reading. Reads see a committed state, never one older than the last `settle` that returned before
-the read began; they raise StoreUnavailable when the database cannot be read. Only one task calls `settle` at a time; reads may overlap with it and each other.
+the read began; they raise `StoreUnavailable` when the database cannot be read. Only one task calls
+`settle` at a time; reads may overlap with it and with each other.
 """
 
 from collections.abc import Collection, Sequence

@@ -1,10 +1,9 @@
 """The pages, and what the demo needs: a viewer with play money for whoever opens the page."""
 
 import secrets
-from html import escape
 from typing import Any
 
-from litestar import MediaType, Request, Response, get, post
+from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 
@@ -67,29 +66,4 @@ async def demo_viewer(state: State) -> dict[str, Any]:
     return {"token": token, "room": shell.demo_room, "user": {"id": user, "name": name}}
 
 
-@get("/openapi.json", include_in_schema=False)
-async def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
-    """The API, described for programs."""
-    return request.app.openapi_schema.to_schema()
-
-
-@get("/docs", include_in_schema=False, media_type=MediaType.HTML)
-async def docs_page(request: Request[Any, Any, Any]) -> Response[str]:
-    """The API on one page, made from its own description; no third-party viewer is loaded."""
-    schema = request.app.openapi_schema.to_schema()
-    rows = []
-    for path, methods in sorted(schema["paths"].items()):
-        for method, operation in methods.items():
-            if isinstance(operation, dict):
-                told = operation.get("description") or operation.get("summary") or ""
-                what = f"<code>{method.upper()} {escape(path)}</code>"
-                rows.append(f"<dt>{what}</dt><dd>{escape(told)}</dd>")
-    body = (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>largesse API</title>"
-        "<h1>largesse API</h1><p>The full description is <a href=/openapi.json>openapi.json</a>."
-        f"</p><dl>{''.join(rows)}</dl></html>"
-    )
-    return Response(body, media_type="text/html; charset=utf-8", headers=HEADERS)
-
-
-PAGES = [viewer_page, overlay_page, demo_viewer, openapi, docs_page]
+PAGES = [viewer_page, overlay_page, demo_viewer]

@@ -9,6 +9,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.static_files import create_static_files_router
 
 from server.api import errors
+from server.api.description import DESCRIPTIONS
 from server.api.money import money_router
 from server.api.operations import operations_router
 from server.api.overlays import overlays_router
@@ -32,6 +33,7 @@ def build_site(shell: Shell, version: str) -> Litestar:
     return Litestar(
         route_handlers=[
             *PAGES,
+            *DESCRIPTIONS,
             static,
             rooms_router,
             money_router,
@@ -50,6 +52,7 @@ def build_site(shell: Shell, version: str) -> Litestar:
             title="largesse",
             version=version,
             path="/v1/description",
+            use_handler_docstrings=True,
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         ),
         cors_config=CORSConfig(
