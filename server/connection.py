@@ -336,8 +336,12 @@ class Connection(asyncio.Protocol):
     # Writing
 
     def queue(self, payload: bytes) -> None:
-        """Have a payload written with the next `flush`: one write for many answers."""
-        self._out.append(text_frame(payload))
+        """Have a payload written with the next `flush`: one write for many answers.
+
+        Not after a close frame: RFC 6455 allows no data then, and a gift's key finds its answer.
+        """
+        if self.session.phase is not Phase.CLOSED:
+            self._out.append(text_frame(payload))
 
     def flush(self) -> None:
         if self._out:

@@ -89,9 +89,11 @@ class Hub:
     def leave_room(self, connection: Connection, room: str) -> None:
         connection.session.rooms.discard(room)
         hall = self.halls.get(room)
-        if hall is not None and hall.remove(connection):
+        if hall is None:
+            return
+        if hall.remove(connection):
             hall.idle_since_ms = steady_ms()
-            self.restless.add(hall)
+        self.restless.add(hall)  # the others are told how many they are
 
     # Rooms
 

@@ -25,7 +25,7 @@ def _values(rows: list[tuple[int | str, ...]]) -> str:
     return ", ".join(str(row) for row in rows)
 
 
-_CURRENCIES = _values([(code.value, currency.value) for code, currency in CURRENCY.items()])
+_CURRENCIES = _values([(str(code), str(currency)) for code, currency in CURRENCY.items()])
 _SIDES = _values(
     [
         (Reason.GRANT.value, Code.COINS_GRANTED.value, Code.COINS.value),

@@ -166,7 +166,7 @@ def _keep(database: Path) -> None:
     with contextlib.suppress(StoreError, sqlite3.Error):
         with contextlib.closing(connect_writer(str(database))) as old:
             old.execute("PRAGMA journal_mode = DELETE").fetchall()
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     kept = database.with_name(f"{database.name}.before-restore-{stamp}")
     os.link(database, kept)
     wal = database.with_name(f"{database.name}-wal")

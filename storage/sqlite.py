@@ -7,6 +7,7 @@ with one that cannot happen, and the lock file keeps a second process out. WAL w
 aiosqlite owns the threads; a batch is one call into the writer's, never a statement per await.
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -21,8 +22,8 @@ from rules.commands import AnyCommand, Policy
 from rules.events import Event
 from rules.results import Result
 from storage import sqlite_reads as reads
-from storage.migrations import require_current, set_up_if_new
-from storage.sqlite_settle import settle_or_bisect
+from storage.migrations import require_current, set_up_if_new, version_of
+from storage.sqlite_settle import checkpoint, settle_or_bisect
 from storage.store import (
     BoardLine,
     RoomState,
@@ -40,7 +41,7 @@ CHECKPOINT_COMMANDS = 5_000
 """The WAL is copied back after so many commands (some 10 MB), between batches: SQLite's own
 checkpoint would run inside the commit that happens to pass its threshold."""
 
-_PRAGMAS = (
+PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
@@ -79,7 +80,8 @@ def connect_writer(database: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             database, isolation_level=None, check_same_thread=False, cached_statements=512
         )
-        for pragma in _PRAGMAS:
+        version_of(connection)  # before `journal_mode` writes into what may be somebody else's file
+        for pragma in PRAGMAS:
             connection.execute(pragma)
     except sqlite3.Error as error:
         raise StoreError(f"Cannot open the database {database}: {error}.") from error
@@ -127,10 +129,11 @@ class SqliteStore:
             connection = connect_writer(database)
             set_up_if_new(connection)
             require_current(connection)
+            # Both before the first thread: one that is not closed keeps the process from ending.
+            reading = connect_reader(database) if database != MEMORY else connection
             writer = await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
-            if database == MEMORY:
+            if reading is connection:
                 return cls(lock, writer, writer)
-            reading = connect_reader(database)
             reader = await aiosqlite.Connection(lambda: reading, iter_chunk_size=64)
         except BaseException:
             if lock:
@@ -152,7 +155,7 @@ class SqliteStore:
     ) -> list[Result]:
         if self._since_checkpoint >= CHECKPOINT_COMMANDS:
             self._since_checkpoint = 0
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            checkpoint(connection, "PASSIVE")
         self._since_checkpoint += len(commands)
         return settle_or_bisect(connection, commands, now_ms)
 
@@ -193,17 +196,19 @@ class SqliteStore:
             raise StoreUnavailable(f"The database cannot be read: {error}.") from error
 
     async def close(self) -> None:
-        if self._reader is not self._writer:
+        try:
+            if self._broken:
+                # While a reader is open, closing the writer does not copy the WAL back: after an
+                # I/O error nobody should touch the file before the next start looks at it.
+                await self._writer.close()
+            elif self._lock is not None:
+                with contextlib.suppress(StoreError):  # it is logged, and the WAL stays as it is
+                    await _call(self._writer, checkpoint, "TRUNCATE")
+        finally:
             await self._reader.close()
-        if not self._broken and self._lock is not None:
-            await _call(self._writer, _truncate_wal)
-        await self._writer.close()
-        if self._lock is not None:
-            self._lock.release()
-
-
-def _truncate_wal(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            await self._writer.close()
+            if self._lock is not None:
+                self._lock.release()
 
 
 async def _call(

@@ -5,8 +5,10 @@ one call in the writer's thread. It needs nothing but a connection, so that the 
 can run it on a virtual file system that forgets what was not synced.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
+from typing import Literal
 
 import structlog
 
@@ -118,6 +120,25 @@ def _resolve_commit(
         ]
     except sqlite3.Error as second:
         raise StoreBroken(f"What was stored cannot be looked up: {second}.") from error
-    if any(stored):
+    if not any(stored):
+        raise StoreUnavailable("The database could not commit; nothing was stored.") from error
+    try:
+        # A key may be older than this batch, so this settles what is not in the books yet.
         return settle_batch(connection, commands, now_ms)
-    raise StoreUnavailable("The database could not commit; nothing was stored.") from error
+    except Exception as second:
+        with contextlib.suppress(StoreUnavailable):
+            _roll_back(connection, second)
+        raise StoreBroken(f"The database could not commit twice: {second!r}.") from error
+
+
+def checkpoint(connection: sqlite3.Connection, mode: Literal["PASSIVE", "TRUNCATE"]) -> None:
+    """Copy the WAL back into the database file; what is committed stays committed if it fails.
+
+    Raises StoreUnavailable when the disk is full or the file busy, StoreBroken on an I/O error.
+    """
+    try:
+        connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+    except sqlite3.Error as error:
+        log.error("checkpoint.failed", error=repr(error))
+        _roll_back(connection, error)
+        raise StoreUnavailable(f"The database could not tidy up: {error}.") from error

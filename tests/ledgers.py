@@ -48,3 +48,8 @@ def dump_without_batches(connection: sqlite3.Connection) -> dict[str, list[tuple
     del tables["batch"]
     tables["command"] = [(row[0], *row[2:]) for row in tables["command"]]
     return tables
+
+
+def codes(results: list[Result]) -> list[str]:
+    """What became of each: `booked`, or the code of the refusal."""
+    return [getattr(result.outcome, "code", "booked") for result in results]

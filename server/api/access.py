@@ -87,3 +87,14 @@ def checked_text(value: str, name: str, characters_max: int) -> str:
         sentence = f"`{name}` must be 1 to {characters_max} characters without control characters"
         raise ApiError("invalid", sentence, {"field": name})
     return value
+
+
+async def checked_whole(request: Request[Any, Any, Any], name: str) -> int:
+    """A whole number of the body, as it was sent: Litestar itself would take "5" and 5.0 for 5.
+
+    Raises ApiError `malformed`.
+    """
+    value = (await request.json())[name]
+    if type(value) is not int:
+        raise ApiError("malformed", f"`{name}` must be a whole number", {"field": name})
+    return value

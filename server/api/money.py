@@ -15,6 +15,7 @@ from server.api.access import (
     backend_or,
     checked_id,
     checked_text,
+    checked_whole,
     idempotency_key,
 )
 from server.api.errors import ApiError, refused
@@ -44,7 +45,7 @@ async def grant(
         actor=caller.actor,
         key=idempotency_key(request),
         user=checked_id(data.user, "user"),
-        coins=data.coins,
+        coins=await checked_whole(request, "coins"),
         reason=checked_text(data.reason, "reason", 200),
     )
     result = await shell.settlement.ask(command)

@@ -7,29 +7,19 @@ the same port and the same database. The three that do something may be coroutin
 
 import inspect
 import re
-import shutil
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 DESK = (1400, 900)
 PHONE = (400, 800)
 BACK_MS = 30_000
 """A killed server starts, and the pages find it again: back-off reaches a few seconds by then."""
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH"),
-]
+pytestmark = pytest.mark.browser
 
 
 @dataclass
@@ -58,14 +48,6 @@ class Opened:
         await expect(books).to_contain_text("✓")
         assert int(await books.get_attribute("data-verified") or 0) >= entries_min
         assert await books.get_attribute("data-mismatches") is None
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 async def opened(browser: Browser, url: str, size: tuple[int, int]) -> Opened:

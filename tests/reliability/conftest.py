@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Print a line in the middle of the run: a campaign that passes has results too."""
     plugins = request.config.pluginmanager

@@ -1,6 +1,6 @@
 """Gifters and viewers who keep their own history, over any number of lives of one server.
 
-A gifter's socket is a closed loop: a few gifts in flight, the next one when an answer has come. What
+A gifter's socket is a closed loop: a few gifts in flight, the next when an answer has come. What
 was promised (`Ack`) is written down the moment it is read and before anything is made of it; a key
 without an answer is sent again, with the same content, at the next connection. A viewer resumes
 from what it has seen and keeps every frame's bounds and entries. `books.py` compares all of it with

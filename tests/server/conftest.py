@@ -34,6 +34,10 @@ def text(value: Any) -> bool:
     return type(value) is str and value != ""
 
 
+def string(value: Any) -> bool:
+    return type(value) is str and len(value) <= 64
+
+
 def truth(value: Any) -> bool:
     return type(value) is bool
 
@@ -155,7 +159,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "catalogue": text,
     },
     "joined": {
-        "id?": text,
+        "id?": string,
         "room": text,
         "title": text,
         "creator": PERSON,
@@ -169,7 +173,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "me": ME,
         "balance_coins": whole,
     },
-    "left": {"id?": text, "room": text},
+    "left": {"id?": string, "room": text},
     "accepted": {
         "key": text,
         "room": text,
@@ -185,8 +189,8 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "replayed": truth,
     },
     "refused": {
-        "key?": text,
-        "id?": text,
+        "key?": string,
+        "id?": string,
         "code": one_of(*RETRY),
         "message": text,
         "retry": one_of("fix", "same", "new"),
@@ -205,7 +209,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
     },
     "board": BOARD,
     "standing": {
-        "id?": text,
+        "id?": string,
         "room": text,
         "as_of": whole,
         "coins": whole,
@@ -221,7 +225,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
     },
     "balance": {"balance_coins": whole, "reason": text},
     "heartbeat": {"now_ms": positive, "rooms": anything},
-    "pong": {"id?": text},
+    "pong": {"id?": string},
     "notice": {"code": text, "message": text, "reconnect_after_ms?": positive},
 }
 
@@ -315,6 +319,26 @@ class Stage:
     async def coins(self, name: str) -> int:
         wallet = await self.get(f"users/{self.user(name)}/wallet")
         return int(wallet["coins"])
+
+    async def frame_with(self, client: Client, seq: int) -> dict[str, Any]:
+        """The client's frame of its room that holds this seq, heard already or still to come."""
+        for message in client.heard:
+            if self._holds(message, seq):
+                return message
+        while not self._holds(message := await client.hear("events"), seq):
+            pass
+        return message
+
+    def _holds(self, message: dict[str, Any], seq: int) -> bool:
+        kind, room = message["type"], message.get("room")
+        return (kind, room) == ("events", self.room) and message["first"] <= seq <= message["last"]
+
+    async def event(self, client: Client, seq: int) -> dict[str, Any]:
+        """The entry of that seq, as the client saw it."""
+        frame = await self.frame_with(client, seq)
+        [event] = [each for each in frame["events"] if each["seq"] == seq]
+        assert isinstance(event, dict)
+        return event
 
     async def settled(self, client: Client) -> list[dict[str, Any]]:
         """Everything that the client was sent until now: a ping is answered after it."""

@@ -9,10 +9,10 @@ import json
 import os
 import sys
 
-from rules.catalogue import built_in
-from rules.commands import Grant, OpenRoom, Policy, SendGift, SetPolicy
+from builders import gift, grant, open_room, set_policy
+
+from rules.commands import GiftAccepted
 from storage import StoreError, open_store, sqlite
-from storage.store import Store
 
 GIFTS = 24
 
@@ -20,34 +20,27 @@ GIFTS = 24
 async def main(path: str) -> None:
     sqlite.CHECKPOINT_COMMANDS = 5  # fdatasync of the database file happens here, too
     store = await open_store(f"sqlite:///{path}")
-    await _prepare(store)
+    if await store.policy() is None:
+        await store.settle([set_policy(), open_room(), grant()], 0)
     failures = 0
     for number in range(GIFTS):
         key = f"{os.getpid()}-{number}"
-        command = SendGift(
-            actor="user:ada", key=key, sender="ada", name="Ada", adult=True, room="r1", gift="rose"
-        )
         try:
-            await store.settle([command], number)
+            results = await store.settle([gift(key=key)], number)
         except StoreError as error:
-            print(json.dumps({"error": type(error).__name__}), flush=True)
+            say(error=type(error).__name__)
             failures += 1
             if failures == 2:
                 break
         else:
-            print(json.dumps({"key": key}), flush=True)
+            assert isinstance(results[0].outcome, GiftAccepted)
+            say(key=key)
     await store.close()
 
 
-async def _prepare(store: Store) -> None:
-    if await store.policy() is not None:
-        return
-    opening = OpenRoom(
-        actor="backend", key="o", room="r1", title="T", creator="cleo", creator_name="C", epoch="e"
-    )
-    granting = Grant(actor="backend", key="g", user="ada", coins=1_000, reason="test")
-    policy = SetPolicy(actor="operator", key="p", policy=Policy(catalogue=built_in()))
-    await store.settle([policy, opening, granting], 0)
+def say(**line: str) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
