@@ -58,7 +58,8 @@ def main(words: Sequence[str]) -> int:
     if machine.raise_descriptors() < DESCRIPTORS:
         said.print(f"Allow {DESCRIPTORS:,} open files first: ulimit -Hn {DESCRIPTORS}", style="red")
         return 2
-    signal.signal(signal.SIGTERM, _stop)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, _stop)
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(LIMIT_S)
     began = time.monotonic()
@@ -82,6 +83,7 @@ def _measure_all(given: argparse.Namespace, said: Console) -> tuple[dict[str, st
     scale, wanted = QUICK if given.quick else FULL, set(given.only or FIGURES)
     with Workshop(given.folder) as shop:
         facts = machine.facts(shop.folder)
+    neighbours = machine.Neighbours()
     rows: list[Row] = []
     for name, (measure, figures) in PARTS.items():
         if not wanted & figures:
@@ -90,6 +92,7 @@ def _measure_all(given: argparse.Namespace, said: Console) -> tuple[dict[str, st
         with Workshop(given.folder) as shop:
             rows += [row for row in measure(shop, scale) if row.figure in wanted]
         said.print(f"{name}: {time.monotonic() - began:.0f} s", style="dim", highlight=False)
+    facts["others"] = f"used {neighbours.share():.0%} of the cores meanwhile"
     return facts, rows
 
 

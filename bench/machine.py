@@ -52,6 +52,34 @@ def sync_us(folder: Path) -> float:
     return median(spent) * 1e6
 
 
+class Neighbours:
+    """What others did on our cores meanwhile: busy time of all cores less that of our children.
+
+    A few percent are the kernel's own. Above some 10 %, wall times say little, CPU times still do.
+    """
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._own = time.monotonic(), _busy_s(), _own_s()
+
+    def share(self) -> float:
+        """Of all cores' time, 0 to 1. To be asked when the children have ended."""
+        passed_s = (time.monotonic() - self._began) * (os.cpu_count() or 1)
+        others_s = _busy_s() - self._busy - (_own_s() - self._own)
+        return max(0.0, others_s / passed_s)
+
+
+def _busy_s() -> float:
+    """Busy time of all cores: user, nice, system, irq, softirq, steal."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    user, nice, system, _idle, _waiting, *rest = map(int, fields)
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_s() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
 def raise_descriptors() -> int:
     """Take as many open files as the system allows; children inherit it. How many that is."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

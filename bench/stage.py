@@ -72,7 +72,7 @@ class Stage:
             [gift(n % SENDERS, n, GIFTS_SINGLE) for n in islice(self._numbers, rounds)]
         )
         self._deliver(gifts)
-        await asyncio.sleep(1.5)  # boards and viewer counts of the gifts go out
+        await asyncio.sleep(1.2)  # boards and viewer counts of the gifts go out
         hides = [
             HideGift(actor="operator", key=f"h{e.seq}", gift_id=f"{ROOM}:{e.seq}")
             for r in gifts[1]

@@ -67,7 +67,20 @@ async def running(
     """
     store = await open_store(settings.database)
     try:
-        listening = _bind(settings.host, settings.port)
+        async with serving(settings, store, demo=demo, fanout=fanout) as app:
+            yield app
+    finally:
+        await store.close()
+        log.info("server.stopped")
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    settings: Settings, store: Store, *, demo: bool = False, fanout: Fanout | None = None
+) -> AsyncIterator[App]:
+    """One node on a ledger that is open already, and that others may be using as well."""
+    listening = _bind(settings.host, settings.port)
+    with contextlib.closing(listening):
         shell = Shell(
             settings=settings,
             store=store,
@@ -81,9 +94,9 @@ async def running(
         listener = _listener(shell)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(shell.run())
-            serving = tasks.create_task(listener.serve(sockets=[listening]))
+            listens = tasks.create_task(listener.serve(sockets=[listening]))
             url = _url(settings.host, listening.getsockname()[1])
-            while not (listener.started or serving.done()):  # noqa: ASYNC110 (uvicorn has no event)
+            while not (listener.started or listens.done()):  # noqa: ASYNC110 (uvicorn has no event)
                 await asyncio.sleep(0.005)
             log.info("server.started", url=url, database=settings.database)
             try:
@@ -92,9 +105,6 @@ async def running(
                 await shell.drain()
                 listener.should_exit = True
         await shell.fanout.close()
-    finally:
-        await store.close()
-        log.info("server.stopped")
 
 
 def _bind(host: str, port: int) -> socket.socket:

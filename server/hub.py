@@ -76,11 +76,11 @@ class Hub:
         return here
 
     def leave(self, connection: Connection) -> None:
-        """Forget a connection everywhere."""
+        """Forget a connection everywhere. Safe to call twice."""
         self.paused.discard(connection)
         for room in tuple(connection.session.rooms):
             self.leave_room(connection, room)
-        here = connection.here
+        here, connection.here = connection.here, None
         if here is not None:
             here.connections.discard(connection)
             if not here.connections:
@@ -276,9 +276,10 @@ class Hub:
             self._write_all(hall, b"".join(map(text_frame, payloads)))
             hall.sent_ms = now_ms
         hall.admit_waiting()
-        spent = seconds() - started
-        self.metrics.flush.observe(spent)
-        hall.adapt(spent * 1000, self.settings.tick_ms)
+        if payloads:
+            spent = seconds() - started
+            self.metrics.flush.observe(spent)
+            hall.adapt(spent * 1000, self.settings.tick_ms)
         hall.due_ms = now_ms + hall.tick_ms
         if not hall.quiet(now_ms):
             self.restless.add(hall)

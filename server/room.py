@@ -41,6 +41,10 @@ BOARD_TOP = 10
 COMBOS_ENDED_PER_TICK = 20
 """`combo_ended` messages a tick; clients also know when a combo ends by its `ends_ms`."""
 
+COMMIT_MS = 200
+"""How long after its time a combo is said to have ended: a gift that continued it in time may still
+be on its way through the ledger, and a combo must not end twice."""
+
 RESUME_FRAMES_KEPT = 32
 """Frames of up to 200 events that are kept for others who resume from the same place."""
 
@@ -107,6 +111,7 @@ class Room:
 
     def end_combos(self, now_ms: int) -> None:
         """Combos are in the order of their last gift, so the oldest one ends first."""
+        now_ms -= COMMIT_MS
         while self.combos and next(iter(self.combos.values())).ends_ms < now_ms:
             self._ended.append(self.combos.popitem(last=False)[1])
 

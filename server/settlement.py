@@ -78,18 +78,41 @@ class Settlement:
         return await asyncio.shield(future)
 
     async def run(self) -> None:
-        """Settle until closed and empty. Raises StoreBroken when the books are in doubt."""
+        """Settle until closed and empty. Raises StoreBroken when the books are in doubt.
+
+        While the store works on a batch, the results of the one before are handed on: the store
+        works in a thread of its own and spends much of its time outside of the interpreter.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._run(tasks)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None  # there is one task at a time
+
+    async def _run(self, tasks: asyncio.TaskGroup) -> None:
+        done: tuple[Sequence[Order], Sequence[Result]] | None = None
         while True:
-            if not self._queue:
-                if self._closing:
-                    return
+            orders = self._take_batch()
+            settling = tasks.create_task(self._settle(orders)) if orders else None
+            if settling:
+                await asyncio.sleep(0)  # let the store begin
+            if done:
+                self._hand_on(*done)
+                done = None
+            if settling:
+                done = orders, await settling
+            elif self._queue:
+                continue
+            elif self._closing:
+                return
+            else:
                 self._wake.clear()
                 await self._wake.wait()
-                continue
-            size = min(len(self._queue), self._batch_max)
-            orders = [self._queue.popleft() for _ in range(size)]
-            self._metrics.queue.set(len(self._queue))
-            self._hand_on(orders, await self._settle(orders))
+
+    def _take_batch(self) -> list[Order]:
+        size = min(len(self._queue), self._batch_max)
+        self._metrics.queue.set(len(self._queue) - size)
+        return [self._queue.popleft() for _ in range(size)]
 
     async def _settle(self, orders: Sequence[Order]) -> Sequence[Result]:
         started = seconds()

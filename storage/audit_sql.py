@@ -259,14 +259,13 @@ BOARDS = Question(
     WITH given AS (
       SELECT room, user, sum(coins * public) AS coins, max(seq * public) AS reached_seq
       FROM ({_STEPS}) GROUP BY room, user)
-    SELECT printf('%s in %s stands at %d coins since %d, the log says %d since %d', m.user, m.room,
-                  m.coins, m.reached_seq, coalesce(g.coins, 0), coalesce(g.reached_seq, 0))
-    FROM member AS m LEFT JOIN given AS g ON g.room = m.room AND g.user = m.user
+    SELECT printf('%s in %s stands at %d coins since %d, the log says %d since %d', g.user, g.room,
+                  m.coins, m.reached_seq, g.coins, g.reached_seq)
+    FROM given AS g LEFT JOIN member AS m ON m.room = g.room AND m.user = g.user
     WHERE (m.coins, m.reached_seq) IS NOT (g.coins, g.reached_seq)
     UNION ALL
-    SELECT printf('%s gave in %s and has no standing there', g.user, g.room)
-    FROM given AS g LEFT JOIN member AS m ON g.room = m.room AND g.user = m.user
-    WHERE m.user IS NULL
+    SELECT printf('%s stands in %s and has given nothing there', user, room)
+    FROM member WHERE (room, user) NOT IN (SELECT room, user FROM given)
     """,
 )
 
@@ -276,12 +275,11 @@ GIFTERS = Question(
     "SELECT count(*), coalesce(sum(gifted_coins), 0) FROM user",
     f"""
     WITH given AS (SELECT user, sum(coins) AS coins FROM ({_STEPS}) GROUP BY user)
-    SELECT printf('%s has gifted %d coins, the logs say %d', u.id, u.gifted_coins,
-                  coalesce(g.coins, 0))
-    FROM user AS u LEFT JOIN given AS g ON g.user = u.id WHERE u.gifted_coins IS NOT g.coins
+    SELECT printf('%s has gifted %d coins, the logs say %d', g.user, u.gifted_coins, g.coins)
+    FROM given AS g LEFT JOIN user AS u ON u.id = g.user WHERE u.gifted_coins IS NOT g.coins
     UNION ALL
-    SELECT printf('%s has gifted and is not a user', user)
-    FROM given WHERE user NOT IN (SELECT id FROM user)
+    SELECT printf('%s is a gifter and has gifted nothing', id)
+    FROM user WHERE id NOT IN (SELECT user FROM given)
     """,
 )
 
@@ -300,8 +298,9 @@ MARKS = Question(
           (m.kind = 'retracted' AND (e.coins <> -g.coins OR e.coins IS NOT -(e.body ->> 'coins')))
     UNION ALL
     SELECT printf('%s: number %d marks a gift that is not marked', e.room, e.seq)
-    FROM event AS e LEFT JOIN mark AS m ON m.room = e.room AND m.seq = e.seq
-    WHERE e.kind IN ('gift_retracted', 'gift_hidden') AND m.seq IS NULL
+    FROM event AS e LEFT JOIN mark AS m ON m.room = e.room
+      AND m.gift_seq = e.body ->> 'gift_seq' AND m.kind = substr(e.kind, length('gift_') + 1)
+    WHERE e.kind IN ('gift_retracted', 'gift_hidden') AND m.seq IS NOT e.seq
     """,
 )
 

@@ -337,4 +337,4 @@ def test_a_message_that_is_nearly_right_is_always_answered_by_its_name(
         message |= {"key": key, "id": id}
         fault = decode(orjson.dumps(message))
         if isinstance(fault, Fault):
-            assert (fault.key, fault.id) == (key, id)
+            assert fault.key == key if kind == "gift" else fault.id == id

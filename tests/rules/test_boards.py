@@ -119,6 +119,7 @@ def test_a_sum_reached_by_retraction_is_reached_then() -> None:
         builders.retract("r1:1"),
     )
     assert ranked(board_from_log(book)) == [("bob", 25), ("ada", 25)]
+    assert ranked(board_from_members(book)) == [("bob", 25), ("ada", 25)]
 
 
 def test_anonymous_gifts_are_on_no_board_and_do_not_move_their_giver() -> None:

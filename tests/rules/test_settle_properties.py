@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import builders
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,8 @@ START = [
     builders.open_room("r1", "cleo", key="start r1"),
     builders.grant("ada", 600, key="start ada"),
     builders.grant("bob", 60, key="start bob"),
+    builders.gift("ada", "rose", key="start rose"),
+    builders.gift("bob", "cake", key="start cake", visibility="anonymous"),
 ]
 """r2 is not open yet: that is for the commands that are drawn."""
 
@@ -153,6 +156,41 @@ def test_batches_of_any_size_give_the_same_outcomes_and_the_same_rows(
     book, shelf, now_ms = new_book(), Shelf(), 0
     for size in [len(START), *sizes]:
         batch, left, now_ms = left[:size], left[size:], now_ms + 2
+        assert shelf.settle(batch, now_ms) == settle(book, batch, now_ms)
+    assert tables_of(shelf.all) == tables_of(book)
+
+
+AFTER_THE_START = {
+    "a gift": [[builders.gift(key="a")]],
+    "a combo": [[builders.gift(key="a")], [builders.gift(key="b")]],
+    "a retry": [[builders.gift(key="a")], [builders.gift(key="a")], [builders.grant(key="a")]],
+    "a retraction": [[builders.retract("r1:1")], [builders.retract("r1:1")]],
+    "a retraction of an anonymous gift": [[builders.retract("r1:2")]],
+    "a hiding": [[builders.hide("r1:2")], [builders.hide("r1:2")]],
+    "a gift and its retraction at once": [[builders.gift(), builders.retract("r1:3")]],
+    "a new room of an old creator": [[builders.open_room("r2", "cleo"), builders.gift(room="r2")]],
+    "a new policy": [[builders.set_policy(rate_permille=0), builders.gift()], [builders.gift()]],
+    "a rate of zero, and a newcomer": [
+        [builders.set_policy(rate_permille=0), builders.open_room("r2", "dora")],
+        [builders.gift(room="r2"), builders.retract("r2:1"), builders.grant("eve")],
+    ],
+    "a closing": [[builders.close_room("r1"), builders.gift()], [builders.gift()]],
+    "new epochs": [
+        [builders.open_room("r2", "dora")],
+        [builders.open_room("r3", "dora"), builders.renew_epochs(), builders.gift(room="r3")],
+    ],
+    "a creator who gives": [
+        [builders.grant("cleo"), builders.open_room("r2", "dora")],
+        [builders.gift("cleo", room="r2")],
+        [builders.gift("ada", room="r1")],
+    ],
+}
+
+
+@pytest.mark.parametrize("name", AFTER_THE_START)
+def test_every_row_that_a_batch_needs_is_asked_for(name: str) -> None:
+    book, shelf = new_book(), Shelf()
+    for now_ms, batch in enumerate([START, *AFTER_THE_START[name]]):
         assert shelf.settle(batch, now_ms) == settle(book, batch, now_ms)
     assert tables_of(shelf.all) == tables_of(book)
 

@@ -478,6 +478,13 @@ class RawSocket:
                 if message["type"] in types:
                     return message
 
+    async def until_close(self) -> list[tuple[int, bytes]]:
+        """All frames up to the close frame."""
+        frames = [await self.frame()]
+        while frames[-1][0] != Opcode.CLOSE:
+            frames.append(await self.frame())
+        return frames
+
     async def rest(self) -> list[tuple[int, bytes]]:
         """All frames until the server lets go of the connection."""
         frames = []

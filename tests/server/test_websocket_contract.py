@@ -914,9 +914,7 @@ async def test_nothing_follows_a_close_frame(stage, raw):
         for wish in [{"type": "gift", "room": stage.room, "gift": "spark", "key": f"k{n}"}]
     ]
     await socket.send(*gifts, *[(Opcode.BINARY, b"junk")] * 25, *gifts)
-    frames = []
-    while not frames or frames[-1][0] != Opcode.CLOSE:
-        frames.append(await socket.frame())
+    frames = await socket.until_close()
     await stage.books()  # whatever was in flight is settled by now
     await socket.send((Opcode.CLOSE, frames[-1][1]))
     frames += await socket.rest()

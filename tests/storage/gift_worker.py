@@ -12,7 +12,7 @@ import sys
 from builders import gift, grant, open_room, set_policy
 
 from rules.commands import GiftAccepted
-from storage import StoreError, open_store, sqlite
+from storage import Store, StoreError, open_store, sqlite
 
 GIFTS = 24
 
@@ -20,6 +20,13 @@ GIFTS = 24
 async def main(path: str) -> None:
     sqlite.CHECKPOINT_COMMANDS = 5  # fdatasync of the database file happens here, too
     store = await open_store(f"sqlite:///{path}")
+    try:
+        await use(store)
+    finally:
+        await store.close()
+
+
+async def use(store: Store) -> None:
     if await store.policy() is None:
         await store.settle([set_policy(), open_room(), grant()], 0)
     failures = 0
@@ -35,7 +42,6 @@ async def main(path: str) -> None:
         else:
             assert isinstance(results[0].outcome, GiftAccepted)
             say(key=key)
-    await store.close()
 
 
 def say(**line: str) -> None:

@@ -22,6 +22,7 @@ from rules.journal import GENESIS, seal
 from storage import StoreError, open_store
 from storage.audit import Audit, audit_connection
 from storage.audit_replay import TABLES, history
+from storage.audit_sql import QUESTIONS, Question
 
 
 def show_ledger(path: Path | str = ":memory:") -> sqlite3.Connection:
@@ -228,6 +229,14 @@ def _names(checks: str) -> list[str]:
     for double in ("running balances", "room logs", "no debt"):
         checks = checks.replace(double, double.replace(" ", "_"))
     return [name.replace("_", " ") for name in checks.split()]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: str(question.name))
+def test_no_question_compares_every_row_with_every_other(question: Question) -> None:
+    with closing(new_ledger()) as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {question.wrong}")]
+    joins = [step for step in plan if step.endswith("LEFT-JOIN") and step.startswith("SCAN")]
+    assert joins in ([], ["SCAN kind LEFT-JOIN"]), "a join without an index: hours for a big ledger"
 
 
 def test_every_table_is_tampered_with() -> None:

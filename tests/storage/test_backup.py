@@ -1,5 +1,6 @@
 """A backup is whole or it is not there; a restore brings it back, under new epochs."""
 
+import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
@@ -21,7 +22,7 @@ def path(tmp_path: Path) -> Path:
     """Books with one gift."""
     made = tmp_path / "largesse.db"
     with closing(new_ledger(made)) as connection:
-        book(connection, set_policy(), open_room(), grant(), gift())
+        book(connection, set_policy(), open_room(), grant(coins=100_000), gift())
     return made
 
 
@@ -75,6 +76,27 @@ async def test_a_backup_of_a_running_server_is_one_moment_and_holds_nobody_up(
         assert len(read(tmp_path / f"{number}.db")["event"]) == 1 + number * 3 + 2
 
 
+async def test_a_backup_is_right_while_gifts_are_booked_all_the_time(
+    address: str, tmp_path: Path
+) -> None:
+    store = await open_store(address)
+    copying = asyncio.create_task(asyncio.to_thread(_back_up, address, tmp_path, 12))
+    booked = 1
+    while not copying.done():
+        await store.settle([gift(), gift()], NOW_MS)
+        booked += 2
+    await copying
+    await store.close()
+    sizes = [len(read(tmp_path / f"{number}.db")["event"]) for number in range(12)]
+    assert sizes == sorted(sizes) and 1 <= sizes[0] < sizes[-1] <= booked
+    assert storage.audit(f"sqlite:///{tmp_path}/11.db").ok
+
+
+def _back_up(address: str, folder: Path, copies: int) -> None:
+    for number in range(copies):
+        storage.backup(address, folder / f"{number}.db")
+
+
 def test_a_backup_never_overwrites(address: str, copy: Path, path: Path) -> None:
     before = copy.read_bytes()
     with pytest.raises(StoreError, match="exists already"):
@@ -107,7 +129,7 @@ def test_a_backup_of_damaged_books_is_refused_and_not_left_behind(
 def forge(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DROP TRIGGER command_update")
-        connection.execute("UPDATE command SET body = replace(body, '1000', '9999')")
+        connection.execute("UPDATE command SET body = replace(body, '100000', '9999')")
 
 
 def test_a_restore_brings_the_books_of_that_day_back(path: Path, address: str, copy: Path) -> None:

@@ -140,6 +140,18 @@ def test_the_schema_refuses_what_no_command_may_do(sql: str) -> None:
         assert dump(connection) == before
 
 
+def test_a_batch_seals_the_ones_before_it() -> None:
+    """The same second batch after another first one is another history, and its hash says so."""
+    with closing(new_ledger()) as one, closing(new_ledger()) as other:
+        book(one, grant("ada", 1, key="first"))
+        book(other, grant("ada", 2, key="first"))
+        for connection in (one, other):
+            book(connection, set_policy(key="second"))
+        (*first, _), (*second, _) = rows(one, "batch")[-1], rows(other, "batch")[-1]
+        assert first == second
+        assert rows(one, "batch")[-1] != rows(other, "batch")[-1]
+
+
 def test_a_ledger_is_marked_as_ours() -> None:
     with closing(new_ledger()) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)

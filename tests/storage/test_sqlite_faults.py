@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from builders import gift, grant, open_room, set_policy
 from ledgers import NOW_MS, codes, new_ledger
+from tools import strace
 
 import storage
 from rules.commands import GiftAccepted
@@ -228,17 +228,6 @@ def run_worker(path: Path, *prefix: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def strace(inject: str, trace: str) -> list[str]:
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
-    # /dev/null as the log: only what it injects is wanted.
-    command = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={trace}", "-e", f"inject={inject}"]
-    probe = subprocess.run([*command, "true"], capture_output=True, text=True, timeout=30)
-    if probe.returncode != 0:
-        pytest.skip(f"strace is not permitted here: {probe.stderr.strip()[:100]}")
-    return command
-
-
 # Call 2 is missing: it syncs the folder of the new WAL, and SQLite passes over its failure.
 @pytest.mark.parametrize(
     "call",
@@ -250,7 +239,8 @@ def test_a_failing_fsync_breaks_the_store_and_nothing_is_acknowledged_after_it(
 ) -> None:
     prepared = run_worker(path)
     assert prepared.returncode == 0, prepared.stderr
-    ran = run_worker(path, *strace(f"fdatasync:error=EIO:when={call}", "fdatasync"))
+    fault = f"inject=fdatasync:error=EIO:when={call}"
+    ran = run_worker(path, *strace("-e", "trace=fdatasync", "-e", fault))
     said = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
     acknowledged = {line["key"] for line in said if "key" in line}
     assert [line for line in said if "error" in line] == [{"error": "StoreBroken"}] * 2, ran.stderr

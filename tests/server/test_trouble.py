@@ -1,0 +1,435 @@
+"""What must hold when something goes wrong: slow and vanished viewers, races, a stop, a full disk."""
+
+import asyncio
+import contextlib
+import json
+import resource
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+from websockets.frames import Close, Opcode
+
+import storage
+from fanout import Batch
+from fanout.local import LocalBus
+from server.app import serving
+from serving import BACKEND, Client, Live, ServerProcess, live, settings
+
+
+def close_code(frames: list[tuple[int, bytes]]) -> int | None:
+    """The code of the close frame among these, if one arrived."""
+    codes = [Close.parse(payload).code for opcode, payload in frames if opcode == Opcode.CLOSE]
+    return codes[0] if codes else None
+
+
+def small_pipe(connection: Any) -> None:
+    """Give the kernel a small buffer on the server's side: megabytes would fit otherwise."""
+    sock = connection.transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)
+
+
+async def until(condition: Any, within_s: float = 10.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+# --- viewers who do not read ---------------------------------------------------------------------
+
+
+async def test_who_does_not_read_is_closed_and_the_others_notice_nothing(raw) -> None:
+    async with live(slow_bytes=100_000, slow_ms=500, tick_ms=5) as server:
+        await server.room()
+        await server.grant("ann", 1_000_000)
+        ann, bob = await server.join("ann"), await server.join("bob")
+        deaf = await raw(server, "deaf", receive_bytes=4_096)
+        await deaf.say({"type": "join", "room": "r"})
+        await until(lambda: server.shell.hub.viewers("r") == 3)
+        [stuck] = server.shell.hub.users["deaf"].connections
+        small_pipe(stuck)
+        text = "x" * 200
+        highest, slowest, number = 0, 0.0, 0
+        async with asyncio.timeout(20):
+            while stuck in server.shell.connections and stuck.session.phase.value != "closed":
+                began = time.monotonic()
+                number += 1
+                await ann.gift(f"k{number}", message=text)
+                while (await bob.hear("events"))["last"] < number:
+                    pass
+                slowest = max(slowest, time.monotonic() - began)
+                highest = max(highest, stuck.buffered())
+        assert highest < 100_000 + 300_000, "what a deaf viewer costs is bounded"
+        assert slowest < 1.5, "somebody else waited for it"
+        closes = (await server.http.get("/metrics")).text
+        assert 'largesse_closes_total{code="4001"} 1.0' in closes
+        deaf.vanish()
+
+
+async def test_who_reads_a_byte_a_second_is_closed_too(raw) -> None:
+    async with live(slow_bytes=10_000_000, slow_ms=300, tick_ms=5) as server:
+        await server.room()
+        await server.grant("ann", 1_000_000)
+        ann = await server.join("ann")
+        slow = await raw(server, "slow", receive_bytes=4_096)
+        await slow.say({"type": "join", "room": "r"})
+        await until(lambda: server.shell.hub.viewers("r") == 2)
+        [stuck] = server.shell.hub.users["slow"].connections
+        small_pipe(stuck)
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(20):
+            number = 0
+            while stuck.session.phase.value != "closed":
+                for _ in range(50):
+                    number += 1
+                    await ann.gift(f"k{number}", message="x" * 200)
+                slow.buffer += await loop.sock_recv(slow.sock, 1)
+        frames = await slow.until_close()
+        assert close_code(frames) == 4001
+        slow.vanish()
+
+
+async def test_who_vanished_is_closed_by_pings(raw) -> None:
+    async with live(ping_ms=150) as server:
+        await server.room()
+        ann = await server.join("ann")
+        gone = await raw(server, "gone")
+        await gone.say({"type": "join", "room": "r"})
+        frames = await gone.until_close()  # reads, and never answers a ping: a router died in between
+        assert close_code(frames) == 4002
+        assert sum(opcode == Opcode.PING for opcode, _ in frames) == 1
+        await until(lambda: server.shell.hub.viewers("r") == 1)
+        await ann.ask("pong", type="ping")
+        gone.vanish()
+
+
+async def test_who_answers_pings_stays() -> None:
+    async with live(ping_ms=100) as server:
+        silent = await server.connect("ann")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(silent.socket.wait_closed(), 0.5)
+        await silent.ask("pong", type="ping")
+
+
+# --- races ---------------------------------------------------------------------------------------
+
+
+async def many(server: Live, users: list[str]) -> list[Client]:
+    async with asyncio.TaskGroup() as tasks:
+        joining = [tasks.create_task(server.join(user)) for user in users]
+    return [each.result() for each in joining]
+
+
+async def test_three_hundred_race_for_the_last_coin() -> None:
+    async with live() as server:
+        await server.room()
+        await server.grant("ann", 1)
+        clients = await many(server, ["ann"] * 300)
+        answers = await asyncio.gather(*(c.gift(f"k{n}") for n, c in enumerate(clients)))
+        accepted = [a for a in answers if a["type"] == "accepted"]
+        assert len(accepted) == 1
+        assert {a["code"] for a in answers if a["type"] == "refused"} == {"insufficient_coins"}
+        assert (await server.http.get("/v1/rooms/r")).json()["total_coins"] == 1
+        assert (await server.http.get("/v1/users/ann/wallet")).json()["coins"] == 0
+
+
+async def test_three_hundred_send_one_key() -> None:
+    async with live() as server:
+        await server.room()
+        await server.grant("ann", 1_000)
+        clients = await many(server, ["ann"] * 300)
+        answers = await asyncio.gather(*(c.gift("one", gift="note") for c in clients))
+        assert [a["replayed"] for a in answers].count(False) == 1
+        assert len({json.dumps(a | {"replayed": 0}) for a in answers}) == 1
+        assert (await server.http.get("/v1/users/ann/wallet")).json()["coins"] == 995
+
+
+# --- stopping ------------------------------------------------------------------------------------
+
+
+FAST = {f"{what}-{how}": 1_000_000 for what in ("gift", "message") for how in ("rate", "burst")}
+
+
+async def test_a_stop_sends_everybody_away_and_loses_no_gift(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, **FAST, **{"drain-ms": 300})
+    server.start()
+    async with httpx.AsyncClient(base_url=server.url, headers=BACKEND, timeout=20) as http:
+        away = Live(server.url, http)
+        await away.room()
+        await away.grant("ann", 100_000)
+        ann, viewers = await away.join("ann"), await many(away, [f"v{n}" for n in range(20)])
+        answered: dict[str, dict[str, Any]] = {}
+        sent: list[str] = []
+
+        async def give() -> None:
+            with contextlib.suppress(websockets.ConnectionClosed):
+                for number in range(100_000):
+                    sent.append(f"k{number}")
+                    await ann.say(type="gift", room="r", gift="spark", key=f"k{number}")
+                    if number % 50 == 49:
+                        await ann.hear("accepted")
+
+        async def listen() -> None:
+            with contextlib.suppress(websockets.ConnectionClosed):
+                while True:
+                    await ann.hear("notice")
+
+        giving = asyncio.create_task(give())
+        await until(lambda: len(sent) > 300)
+        assert server.process is not None
+        server.process.send_signal(signal.SIGTERM)
+        codes = await asyncio.gather(*(viewer.closed() for viewer in viewers))
+        await giving
+        await listen()
+        assert set(codes) == {4000}
+        for viewer in [*viewers, ann]:
+            [notice] = [m for m in viewer.heard if m["type"] == "notice"]
+            assert notice["code"] == "draining" and notice["reconnect_after_ms"] > 0
+        waits = {m["reconnect_after_ms"] for v in viewers for m in v.heard if m["type"] == "notice"}
+        assert len(waits) > 5, "they are told to come back at different times"
+        answered = {m["key"]: m for m in ann.heard if m["type"] == "accepted"}
+        assert ann.socket.close_code == 4000 and answered
+        assert await asyncio.to_thread(server.stop) == 0
+        await asyncio.to_thread(server.start)
+        again = await away.join("ann")
+        replayed = 0
+        for key in sent[-400:]:
+            answer = await again.gift(key)
+            assert answer["type"] == "accepted"
+            replayed += answer["replayed"]
+            if key in answered:
+                assert answer["replayed"]
+                assert answer | {"me": 0, "replayed": 0} == answered[key] | {"me": 0, "replayed": 0}
+        total = (await http.get("/v1/rooms/r")).json()["total_coins"]
+        assert total == 100_000 - (await http.get("/v1/users/ann/wallet")).json()["coins"]
+        await away.close()
+        assert await asyncio.to_thread(server.stop) == 0
+    assert storage.audit(server.database).ok
+
+
+async def test_a_draining_server_takes_nobody_new() -> None:
+    async with live(drain_ms=400) as server:
+        client = await server.connect("ann")
+        draining = asyncio.create_task(server.shell.drain())
+        await client.hear("notice")
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await server.connect("bob")
+        assert refused.value.response.status_code == 503
+        ready = await server.http.get("/readyz")
+        assert ready.status_code == 503 and "draining" in ready.json()["reasons"][0]
+        await draining
+
+
+def test_a_second_server_on_the_same_books_is_refused(tmp_path: Path) -> None:
+    first = ServerProcess(tmp_path)
+    first.start()
+    try:
+        second = ServerProcess(tmp_path)
+        with pytest.raises(RuntimeError, match="in use by another process"):
+            second.start()
+        assert second.process is not None and second.process.returncode == 1
+        assert "Traceback" not in second.log.read_text()
+        assert httpx.get(f"{first.url}/readyz").status_code == 200
+    finally:
+        first.stop()
+
+
+# --- the disk ------------------------------------------------------------------------------------
+
+
+async def test_a_full_disk_refuses_gifts_and_still_tells(tmp_path: Path) -> None:
+    """SQLite says "database or disk is full" at its page limit exactly as it does at ENOSPC."""
+    async with live(f"sqlite:///{tmp_path}/books.db") as server:
+        await server.room()
+        await server.grant("ann", 1_000_000)
+        ann = await server.join("ann")
+        await ann.gift("before")
+        writer = server.shell.store._writer
+        pages = (await (await writer.execute("PRAGMA page_count")).fetchone())[0]
+        await writer.execute(f"PRAGMA max_page_count = {pages + 2}")
+        refused: list[str] = []
+        accepted = 1
+        for number in range(400):
+            answer = await ann.gift(f"k{number}", message="m" * 200)
+            if answer["type"] == "accepted":
+                accepted += 1
+                continue
+            refused.append(f"k{number}")
+            assert (answer["code"], answer["retry"]) == ("unavailable", "same")
+            assert answer["retry_after_ms"] > 0
+            if len(refused) == 3:
+                break
+        assert len(refused) == 3
+        books = (await server.http.get("/v1/rooms/r")).json()
+        assert books["seq"] == books["total_coins"] == accepted
+        body = {"user": "ann", "coins": 5, "reason": "r" * 200}
+        grants = [await server.http.post("/v1/grants", json=body) for _ in range(40)]
+        assert 503 in {grant.status_code for grant in grants}
+        bad = next(grant for grant in grants if grant.status_code == 503)
+        assert bad.json()["error"]["code"] == "unavailable"
+        assert bad.json()["error"]["retry"] == "same" and int(bad.headers["Retry-After"]) > 0
+        assert (await server.join("late")).heard[-1]["total_coins"] == accepted
+        await writer.execute("PRAGMA max_page_count = 1000000")
+        answer = await ann.gift(refused[0], message="m" * 200)
+        assert answer["type"] == "accepted" and not answer["replayed"]
+        await server.close()
+    assert storage.audit(f"sqlite:///{tmp_path}/books.db").ok
+
+
+async def test_a_disk_that_fails_stops_the_server_and_nobody_is_told_yes(tmp_path: Path) -> None:
+    """A file-size limit fails the writes with EFBIG, which SQLite reports as an I/O error."""
+    server = ServerProcess(tmp_path, **FAST)
+    server.start()
+    async with httpx.AsyncClient(base_url=server.url, headers=BACKEND, timeout=20) as http:
+        away = Live(server.url, http)
+        await away.room()
+        await away.grant("ann", 100_000)
+        ann = await away.join("ann")
+        first = await ann.gift("k-first")
+        assert server.process is not None
+        limit = max(p.stat().st_size for p in tmp_path.glob("books.db*")) + 64 * 1024
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+        accepted, code = [first], None
+        with contextlib.suppress(websockets.ConnectionClosed, TimeoutError):
+            for number in range(2_000):
+                await ann.say(
+                    type="gift", room="r", gift="spark", key=f"k{number}", message="m" * 200
+                )
+                accepted.append(await ann.hear("accepted", within_s=8))
+        code = ann.socket.close_code
+        assert len(accepted) < 2_000 and code == 4003
+        assert await asyncio.to_thread(server.process.wait, 20) == 1
+        server.start()
+        again = await away.join("ann")
+        assert again.heard[-1]["seq"] in (len(accepted), len(accepted) + 1)
+        for answer in accepted[-20:]:
+            text = {} if answer["key"] == "k-first" else {"message": "m" * 200}
+            assert (await again.gift(answer["key"], **text))["replayed"]
+        await away.close()
+        await asyncio.to_thread(server.stop)
+    assert storage.audit(server.database).ok
+
+
+# --- two nodes -----------------------------------------------------------------------------------
+
+
+class Leaky:
+    """A fan-out that drops what the test tells it to."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.drop = inner, 0
+        self.dropped = 0
+
+    @property
+    def alone(self) -> bool:
+        return bool(self.inner.alone)
+
+    def publish(self, batch: Batch) -> None:
+        if self.drop:
+            self.drop -= 1
+            self.dropped += 1
+        else:
+            self.inner.publish(batch)
+
+    def listen(self, room: str, receiver: Any) -> None:
+        self.inner.listen(room, receiver)
+
+    def ignore(self, room: str) -> None:
+        self.inner.ignore(room)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+@contextlib.asynccontextmanager
+async def two_nodes(**changed: Any) -> Any:
+    """Two servers on one ledger; what the first publishes may be lost."""
+    store = await storage.open_store("sqlite:///:memory:")
+    bus = LocalBus()
+    leaky, sound = Leaky(bus.join()), bus.join()
+    try:
+        async with (
+            serving(settings(**changed), store, fanout=leaky) as one,
+            serving(settings(**changed), store, fanout=sound) as two,
+            httpx.AsyncClient(base_url=one.url, headers=BACKEND, timeout=20) as http,
+        ):
+            first, second = Live(one.url, http, one.shell), Live(two.url, http, two.shell)
+            try:
+                yield first, second, leaky
+            finally:
+                await first.close()
+                await second.close()
+    finally:
+        await store.close()
+
+
+async def frames_until(client: Client, seq: int) -> list[dict[str, Any]]:
+    """Frames up to this seq, checked to hang together."""
+    while not any(m["type"] == "events" and m["last"] >= seq for m in client.heard):
+        await client.hear("events")
+    frames = [m for m in client.heard if m["type"] == "events"]
+    for before, after in zip(frames, frames[1:], strict=False):
+        assert after["first"] == before["last"] + 1
+        assert after["total_before"] == before["total_coins"]
+    return frames
+
+
+async def test_two_nodes_show_each_others_gifts() -> None:
+    async with two_nodes(tick_ms=5) as (first, second, _):
+        await first.room()
+        await first.grant("ann", 100)
+        await first.grant("bob", 100)
+        ann, bob = await first.join("ann"), await second.join("bob")
+        for number in range(5):
+            await ann.gift(f"k{number}")
+            await bob.gift(f"k{number}", gift="clap")
+        for client in (ann, bob):
+            frames = await frames_until(client, 10)
+            assert (frames[0]["first"], frames[-1]["total_coins"]) == (1, 15)
+        asked = {"type": "standing", "room": "r"}
+        assert (await ann.ask("standing", **asked))["rank"] == 2
+        assert (await bob.ask("standing", **asked))["rank"] == 1
+
+
+async def test_a_lost_batch_is_read_from_the_ledger() -> None:
+    async with two_nodes(tick_ms=5) as (first, second, leaky):
+        await first.room()
+        await first.grant("ann", 100)
+        ann, bob = await first.join("ann"), await second.join("bob")
+        await ann.gift("k0")
+        leaky.drop = 3
+        for number in range(1, 4):
+            await ann.gift(f"k{number}")
+        await ann.gift("k4")
+        frames = await frames_until(bob, 5)
+        assert (frames[0]["first"], frames[-1]["total_coins"]) == (1, 5)
+        assert leaky.dropped == 3
+        assert "largesse_fanout_healed_total 1.0" in (
+            await first.http.get(f"{second.url}/metrics")
+        ).text
+
+
+async def test_both_nodes_at_once_make_one_log() -> None:
+    async with two_nodes(tick_ms=5) as (first, second, leaky):
+        await first.room()
+        await first.grant("ann", 1_000)
+        await first.grant("bob", 1_000)
+        ann, bob = await first.join("ann"), await second.join("bob")
+        watching = [await first.join("w1"), await second.join("w2")]
+        leaky.drop = 5
+
+        async def give(client: Client) -> None:
+            for number in range(100):
+                await client.say(type="gift", room="r", gift="spark", key=f"k{number}")
+            for _ in range(100):
+                await client.hear("accepted")
+
+        await asyncio.gather(give(ann), give(bob))
+        for client in watching:
+            frames = await frames_until(client, 200)
+            assert (frames[0]["first"], frames[-1]["total_coins"]) == (1, 200)
