@@ -105,7 +105,7 @@ class Crowd:
         self.recovered, open_now = 0, 0
         while inside < want:
             if time.monotonic() - at["began"] > LIMIT_S:
-                raise RuntimeError(f"only {inside} of {want} are in after {LIMIT_S:g} s")
+                raise RuntimeError(f"only {inside} of {want} are in; {self._stuck()}")
             while open_now - inside < WINDOW and (peer := next(todo, None)):
                 self._dial(peer, *door)
                 open_now += 1
@@ -123,6 +123,10 @@ class Crowd:
                     at["connected"] = time.monotonic()
         at["inside"] = time.monotonic()
         return at | {"recovered": self.recovered}
+
+    def _stuck(self) -> str:
+        heard = [peer.heard for peer in self.peers.values() if not peer.inside]
+        return f"one of {len(heard)} last heard {heard[0][-300:]!r}" if heard else "nobody dials"
 
     def _dial(self, peer: Peer, port: int, address: str) -> None:
         peer.socket = dialling = socket.socket()
@@ -152,6 +156,8 @@ class Crowd:
         if wish and b'"welcome"' in heard:
             peer.socket.sendall(wish)
             heard = peer.heard = heard.partition(b'"welcome"')[2]
+        if b'"refused"' in heard:
+            raise RuntimeError(f"not let in: {heard[-300:]!r}")
         if wish and not (b'"joined"' in heard and until in heard):
             return False
         self.recovered += b'"recovered":true' in heard

@@ -1,7 +1,11 @@
 """Fan-out inside one process. A server that runs alone is the only member of its bus; tests put
 several hubs on one."""
 
+import logging
+
 from fanout.contract import Batch, Receiver
+
+log = logging.getLogger(__name__)
 
 
 class LocalBus:
@@ -31,7 +35,11 @@ class LocalFanout:
     def publish(self, batch: Batch) -> None:
         for member in self._bus.members:
             if member is not self and (receiver := member._receivers.get(batch.room)):
-                receiver(batch)
+                try:
+                    receiver(batch)
+                except Exception:
+                    # Theirs, and no reason to keep the batch from the others.
+                    log.exception("a receiver of the room %s failed", batch.room)
 
     def listen(self, room: str, receiver: Receiver) -> None:
         self._receivers[room] = receiver

@@ -19,6 +19,7 @@ from protocol.messages import (
     ClientMessage,
     Event,
     Gift,
+    Hello,
     ServerMessage,
 )
 
@@ -62,13 +63,19 @@ def decode(frame: bytes) -> ClientMessage | Fault:
         message = cast(ClientMessage, _read_client.decode(frame))
     except _UNREADABLE as error:
         return _fault(frame, error)
-    if isinstance(message, Gift) and (
-        UNSEEN_CHARACTERS.search(message.key)
-        or (message.message is not None and UNSEEN_CHARACTERS.search(message.message))
-    ):
-        sentence = "Take control characters out of `key` and `message`."
-        return Fault(Code.MALFORMED, sentence, key=_echo(message.key))
+    if not isinstance(message, Hello) and UNSEEN_CHARACTERS.search(_texts(message)):
+        sentence = "Take control characters and direction overrides out of the texts."
+        key, id = getattr(message, "key", None), getattr(message, "id", None)
+        return Fault(Code.MALFORMED, sentence, key=_echo(key), id=_echo(id))
     return message
+
+
+def _texts(message: ClientMessage) -> str:
+    """Everything in it that a person may come to read, in one string to be searched once."""
+    if isinstance(message, Gift):
+        to, text = message.to or "", message.message or ""
+        return f"{message.key}{message.room}{message.gift}{to}{text}"
+    return f"{getattr(message, 'room', '')}{getattr(message, 'id', None) or ''}"
 
 
 def _fault(frame: bytes, error: BaseException) -> Fault:

@@ -205,9 +205,11 @@ def retract(book: Book, command: RetractGift, now_ms: int) -> Result:
         return gift
     wallet = book.account(gift.sender, Code.COINS)
     pending = book.balance(gift.recipient, Code.DIAMONDS_PENDING)
-    if pending < gift.millidiamonds or not has_room(wallet, gift.coins):
+    if pending < gift.millidiamonds:
         sentence = "The creator's pending diamonds no longer cover this gift."
         return refuse("not_retractable", sentence)
+    if not has_room(wallet, gift.coins):
+        return refuse("not_retractable", "The sender's wallet cannot count these coins.")
     number = book.next_command
     spent = book.account(SYSTEM, Code.COINS_SPENT)
     book.move(number, Reason.RETRACT_SPENT, spent, wallet, gift.coins)

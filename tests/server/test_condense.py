@@ -35,8 +35,11 @@ def entry(seq: int, kind: str = "gift", **fields: Any) -> Entry:
 
 
 GIVERS = st.sampled_from(
-    [{"id": "ann", "name": "A", "level": 1}, {"id": "bob", "name": "B", "level": 2}]
-    + [{"anonymous": True}]
+    [
+        {"id": "ann", "name": "A", "level": 1},
+        {"id": "bob", "name": "B", "level": 2},
+        {"anonymous": True},
+    ]
 )
 GIFTS = st.fixed_dictionaries(
     {
@@ -116,7 +119,8 @@ def test_the_cheapest_go_first_and_of_equals_the_older() -> None:
     """Two senders in turn, so that nothing merges."""
     prices = [5, 1, 1, 9, 1, 7]
     log = [
-        entry(seq, coins=coins, **{"from": {"id": f"u{seq}"}}) for seq, coins in enumerate(prices, 1)
+        entry(seq, coins=coins, **{"from": {"id": f"u{seq}"}})
+        for seq, coins in enumerate(prices, 1)
     ]
     bodies, shown = shown_of(log, 4)
     assert [body["seq"] for body in bodies] == [1, 4, 5, 6]

@@ -1,12 +1,12 @@
 """The HTTP API as protocol.md (section 2) promises it: shapes, statuses, keys, who may ask what."""
 
+import itertools
 import json
 import re
 from typing import Any
 
 import httpx
 import pytest
-
 from serving import live, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -291,7 +291,9 @@ async def test_a_grant_with_a_key_is_given_once(stage):
     assert first.json()["replayed"] is False and again.json()["replayed"] is True
     assert first.json() | {"replayed": 0} == again.json() | {"replayed": 0}
     assert first.json() == first.json() | {"user": body["user"], "coins": 30, "balance_coins": 30}
-    refused(await post(stage, "grants", body | {"coins": 31}, Idempotency_Key=key), 409, "key_reused")
+    refused(
+        await post(stage, "grants", body | {"coins": 31}, Idempotency_Key=key), 409, "key_reused"
+    )
     assert await stage.coins("ann") == 30
     await post(stage, "grants", body)
     await post(stage, "grants", body)
@@ -363,7 +365,7 @@ async def test_the_statement_explains_every_balance(stage):
     lines = whole["items"]
     assert [line["amount"] for line in lines] == [2] + [-2] * 7 + [100]
     assert lines[0]["balance_after"] == 88 and lines[-1]["balance_after"] == 100
-    for newer, older in zip(lines, lines[1:], strict=False):
+    for newer, older in itertools.pairwise(lines):
         assert newer["balance_after"] == older["balance_after"] + newer["amount"]
         assert newer["id"] > older["id"] and newer["at_ms"] >= older["at_ms"]
     paged, cursor = [], None

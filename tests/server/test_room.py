@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 import builders
+import pytest
 from ledgers import book, new_ledger
+
 from rules.book import Room as BookedRoom
 from rules.events import Event
 from server.room import COMMIT_MS, Room, decode_payload, encode_payload, plain_frame
@@ -144,7 +144,12 @@ def test_a_gift_in_time_that_commits_late_does_not_end_the_combo_twice(books: Bo
 
 def test_another_gift_of_the_sender_ends_the_combo(books: Books) -> None:
     room = empty_room()
-    for event in (books.gift(), books.gift("bob"), books.gift(gift="cake"), books.gift(gift="lion")):
+    for event in (
+        books.gift(),
+        books.gift("bob"),
+        books.gift(gift="cake"),
+        books.gift(gift="lion"),
+    ):
         room.apply(event)
     assert [each["combo"]["id"] for each in ended(room)] == ["c1", "c3"]
     room.end_combos(10**13)

@@ -1,25 +1,27 @@
-"""What must hold when something goes wrong: slow and vanished viewers, races, a stop, a full disk."""
+"""When something goes wrong: slow and vanished viewers, races, a stop, a full disk, two nodes."""
 
 import asyncio
 import contextlib
+import itertools
 import json
 import resource
 import signal
 import socket
 import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import websockets
+from serving import BACKEND, Client, Live, ServerProcess, live, settings
 from websockets.frames import Close, Opcode
 
 import storage
 from fanout import Batch
 from fanout.local import LocalBus
 from server.app import serving
-from serving import BACKEND, Client, Live, ServerProcess, live, settings
 
 
 def close_code(frames: list[tuple[int, bytes]]) -> int | None:
@@ -34,9 +36,27 @@ def small_pipe(connection: Any) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)
 
 
+@contextlib.contextmanager
+def process(folder: Path, **flags: Any) -> Iterator[ServerProcess]:
+    """A server of its own that does not outlive the test, however it ends."""
+    server = ServerProcess(folder, **flags)
+    server.start()
+    try:
+        yield server
+    finally:
+        if server.process is not None and server.process.poll() is None:
+            server.kill()
+
+
+@contextlib.asynccontextmanager
+async def in_process(folder: Path, **flags: Any) -> AsyncIterator[ServerProcess]:
+    with process(folder, **flags) as server:
+        yield server
+
+
 async def until(condition: Any, within_s: float = 10.0) -> None:
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (the server has no event for this)
             await asyncio.sleep(0.002)
 
 
@@ -100,7 +120,9 @@ async def test_who_vanished_is_closed_by_pings(raw) -> None:
         ann = await server.join("ann")
         gone = await raw(server, "gone")
         await gone.say({"type": "join", "room": "r"})
-        frames = await gone.until_close()  # reads, and never answers a ping: a router died in between
+        frames = (
+            await gone.until_close()
+        )  # reads, and never answers a ping: a router died in between
         assert close_code(frames) == 4002
         assert sum(opcode == Opcode.PING for opcode, _ in frames) == 1
         await until(lambda: server.shell.hub.viewers("r") == 1)
@@ -156,9 +178,10 @@ FAST = {f"{what}-{how}": 1_000_000 for what in ("gift", "message") for how in ("
 
 
 async def test_a_stop_sends_everybody_away_and_loses_no_gift(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path, **FAST, **{"drain-ms": 300})
-    server.start()
-    async with httpx.AsyncClient(base_url=server.url, headers=BACKEND, timeout=20) as http:
+    async with (
+        in_process(tmp_path, **FAST, **{"drain-ms": 300}) as server,
+        httpx.AsyncClient(base_url=server.url, headers=BACKEND, timeout=20) as http,
+    ):
         away = Live(server.url, http)
         await away.room()
         await away.grant("ann", 100_000)
@@ -171,7 +194,7 @@ async def test_a_stop_sends_everybody_away_and_loses_no_gift(tmp_path: Path) -> 
                 for number in range(100_000):
                     sent.append(f"k{number}")
                     await ann.say(type="gift", room="r", gift="spark", key=f"k{number}")
-                    if number % 50 == 49:
+                    if number >= 150:  # so many are in flight
                         await ann.hear("accepted")
 
         async def listen() -> None:
@@ -197,16 +220,17 @@ async def test_a_stop_sends_everybody_away_and_loses_no_gift(tmp_path: Path) -> 
         assert await asyncio.to_thread(server.stop) == 0
         await asyncio.to_thread(server.start)
         again = await away.join("ann")
-        replayed = 0
-        for key in sent[-400:]:
-            answer = await again.gift(key)
-            assert answer["type"] == "accepted"
-            replayed += answer["replayed"]
-            if key in answered:
+        for key in sent[-250:]:
+            await again.say(type="gift", room="r", gift="spark", key=key)
+        for _ in sent[-250:]:
+            answer = await again.hear("accepted")
+            first = answered.get(answer["key"])
+            if first is not None:
                 assert answer["replayed"]
-                assert answer | {"me": 0, "replayed": 0} == answered[key] | {"me": 0, "replayed": 0}
+                assert answer | {"me": 0, "replayed": 0} == first | {"me": 0, "replayed": 0}
         total = (await http.get("/v1/rooms/r")).json()["total_coins"]
-        assert total == 100_000 - (await http.get("/v1/users/ann/wallet")).json()["coins"]
+        assert total == len(sent), "every wish was granted once, answered before the stop or not"
+        assert (await http.get("/v1/users/ann/wallet")).json()["coins"] == 100_000 - total
         await away.close()
         assert await asyncio.to_thread(server.stop) == 0
     assert storage.audit(server.database).ok
@@ -226,17 +250,13 @@ async def test_a_draining_server_takes_nobody_new() -> None:
 
 
 def test_a_second_server_on_the_same_books_is_refused(tmp_path: Path) -> None:
-    first = ServerProcess(tmp_path)
-    first.start()
-    try:
+    with process(tmp_path) as first:
         second = ServerProcess(tmp_path)
         with pytest.raises(RuntimeError, match="in use by another process"):
             second.start()
         assert second.process is not None and second.process.returncode == 1
         assert "Traceback" not in second.log.read_text()
         assert httpx.get(f"{first.url}/readyz").status_code == 200
-    finally:
-        first.stop()
 
 
 # --- the disk ------------------------------------------------------------------------------------
@@ -283,16 +303,18 @@ async def test_a_full_disk_refuses_gifts_and_still_tells(tmp_path: Path) -> None
 
 async def test_a_disk_that_fails_stops_the_server_and_nobody_is_told_yes(tmp_path: Path) -> None:
     """A file-size limit fails the writes with EFBIG, which SQLite reports as an I/O error."""
-    server = ServerProcess(tmp_path, **FAST)
-    server.start()
-    async with httpx.AsyncClient(base_url=server.url, headers=BACKEND, timeout=20) as http:
+    async with (
+        in_process(tmp_path, **FAST) as server,
+        httpx.AsyncClient(base_url=server.url, headers=BACKEND, timeout=20) as http,
+    ):
         away = Live(server.url, http)
         await away.room()
         await away.grant("ann", 100_000)
         ann = await away.join("ann")
         first = await ann.gift("k-first")
         assert server.process is not None
-        limit = max(p.stat().st_size for p in tmp_path.glob("books.db*")) + 64 * 1024
+        files = await asyncio.to_thread(lambda: [p.stat() for p in tmp_path.glob("books.db*")])
+        limit = max(file.st_size for file in files) + 64 * 1024
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, limit))
         accepted, code = [first], None
         with contextlib.suppress(websockets.ConnectionClosed, TimeoutError):
@@ -347,7 +369,7 @@ class Leaky:
 
 
 @contextlib.asynccontextmanager
-async def two_nodes(**changed: Any) -> Any:
+async def two_nodes(**changed: Any) -> AsyncIterator[tuple[Live, Live, Leaky]]:
     """Two servers on one ledger; what the first publishes may be lost."""
     store = await storage.open_store("sqlite:///:memory:")
     bus = LocalBus()
@@ -373,7 +395,7 @@ async def frames_until(client: Client, seq: int) -> list[dict[str, Any]]:
     while not any(m["type"] == "events" and m["last"] >= seq for m in client.heard):
         await client.hear("events")
     frames = [m for m in client.heard if m["type"] == "events"]
-    for before, after in zip(frames, frames[1:], strict=False):
+    for before, after in itertools.pairwise(frames):
         assert after["first"] == before["last"] + 1
         assert after["total_before"] == before["total_coins"]
     return frames
@@ -409,9 +431,10 @@ async def test_a_lost_batch_is_read_from_the_ledger() -> None:
         frames = await frames_until(bob, 5)
         assert (frames[0]["first"], frames[-1]["total_coins"]) == (1, 5)
         assert leaky.dropped == 3
-        assert "largesse_fanout_healed_total 1.0" in (
-            await first.http.get(f"{second.url}/metrics")
-        ).text
+        assert (
+            "largesse_fanout_healed_total 1.0"
+            in (await first.http.get(f"{second.url}/metrics")).text
+        )
 
 
 async def test_both_nodes_at_once_make_one_log() -> None:

@@ -12,9 +12,8 @@ from typing import Any
 import jwt
 import pytest
 import websockets
-from websockets.frames import Close, Opcode
-
 from serving import API_KEY, SECRET, Client, live, token
+from websockets.frames import Close, Opcode
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -193,7 +192,7 @@ async def test_a_user_may_have_so_many_connections():
         await one.socket.close()
         await two.ask("pong", type="ping")
         async with asyncio.timeout(5):
-            while len(server.shell.hub.users["ann"].connections) > 1:
+            while len(server.shell.hub.users["ann"].connections) > 1:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         await server.connect("ann")
 
@@ -567,7 +566,9 @@ async def test_a_closed_room_takes_no_gift(stage):
     ann, bob = await stage.join("ann", coins=10), await stage.join("bob")
     await stage.post(f"rooms/{stage.room}/close")
     frame = await bob.hear("events")
-    assert frame["events"] == [{"kind": "room_closed", "seq": 1, "at_ms": frame["events"][0]["at_ms"]}]
+    assert frame["events"] == [
+        {"kind": "room_closed", "seq": 1, "at_ms": frame["events"][0]["at_ms"]}
+    ]
     assert (await bob.hear("notice"))["code"] == "room_closed"
     refused = await stage.gift(ann, "k1")
     assert (refused["code"], refused["retry"]) == ("room_closed", "new")
