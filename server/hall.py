@@ -68,6 +68,11 @@ class Hall:
             payloads.append(self.room.viewers_message(count))
         return payloads
 
+    def tell_again(self) -> None:
+        """Send board and viewer count once more: somebody who was catching up missed the last."""
+        self._viewers_sent = -1
+        self.room.board_sent = None
+
     def admit_waiting(self) -> None:
         """Let those join who waited for a frame boundary: nothing is pending now."""
         waiting, self.waiting = self.waiting, []

@@ -143,8 +143,8 @@ class Joins:
             return
         events = await self._shell.store.events(hall.room.id, after, CATCH_UP_EVENTS)
         events = [event for event in events if event.seq <= hall.room.sent]
-        if connection not in hall.catching:
-            return
+        if hall.catching.get(connection) != after:
+            return  # it has left, or joined again from somewhere else, while the ledger was read
         if events:
             hall.catching[connection] = events[-1].seq
             connection.send(plain_frame(hall.room.id, hall.room.epoch, events))
@@ -178,7 +178,7 @@ class Joins:
             )
         )
         self._shell.hub.restless.add(hall)
-        self._catch_up(connection, hall)
+        self._catch_up(connection, hall, at_once=True)
 
     def _resume_from(self, message: Join, room: Room) -> int | None:
         """The seq to go on from, or None when the client has to start from the snapshot."""
@@ -193,8 +193,11 @@ class Joins:
         self._shell.metrics.resumes.labels("recovered" if possible else "snapshot").inc()
         return resume.seq if possible else None
 
-    def _catch_up(self, connection: "Connection", hall: Hall) -> None:
-        """Send what is missing for as long as the client's buffer takes it."""
+    def _catch_up(self, connection: "Connection", hall: Hall, *, at_once: bool = False) -> None:
+        """Send what is missing for as long as the client's buffer takes it.
+
+        `at_once`: nothing can have happened since its `joined`.
+        """
         room, paused = hall.room, self._shell.hub.paused
         while (after := hall.catching.get(connection)) is not None and connection not in paused:
             if after + 1 < room.oldest() and after < room.sent:
@@ -205,6 +208,9 @@ class Joins:
             if step is None:
                 del hall.catching[connection]
                 hall.viewers[connection] = None
+                if not at_once:
+                    hall.tell_again()
+                    self._shell.hub.restless.add(hall)
                 return
             payload, hall.catching[connection] = step
             connection.send(payload)

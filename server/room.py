@@ -79,7 +79,7 @@ class Room:
         self.pending: list[Entry] = []
         self.combos: OrderedDict[str, OpenCombo] = OrderedDict()
         self._ended: list[OpenCombo] = []
-        self._board_sent: tuple[Place, ...] = self.top()
+        self.board_sent: tuple[Place, ...] | None = self.top()
         self._resumes: dict[int, bytes] = {}
 
     def apply(self, event: Event) -> None:
@@ -144,14 +144,14 @@ class Room:
         return Frame(payloads, shown.merged, shown.omitted_gifts)
 
     def board_changed(self) -> bool:
-        return self.top() != self._board_sent
+        return self.top() != self.board_sent
 
     def take_board(self) -> list[bytes]:
         """The board, if its top has changed since it was last taken."""
         top = self.top()
-        if top == self._board_sent:
+        if top == self.board_sent:
             return []
-        self._board_sent = top
+        self.board_sent = top
         return [encode(BoardMessage(room=self.id, as_of=self.head, window="session", top=top))]
 
     def take_ended_combos(self) -> list[bytes]:

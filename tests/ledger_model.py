@@ -6,9 +6,9 @@ settling, no clock. It is what stateful tests and history checkers hold the real
 
 from typing import Any
 
-import builders
 import msgspec
 
+import builders
 from rules.commands import (
     AnyCommand,
     CloseRoom,

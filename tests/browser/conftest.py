@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from playwright.async_api import Browser, async_playwright
+
 from serving import BACKEND, ServerProcess, token
 from tools import need
 

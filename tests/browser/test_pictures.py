@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 from playwright.async_api import Browser, expect
+
 from serving import free_port
 
 pytestmark = pytest.mark.browser

@@ -5,10 +5,10 @@ The two packages do not know each other; this is where they are held side by sid
 
 from typing import Any
 
-import builders
 import orjson
 import pytest
 
+import builders
 from protocol.codec import decode_event
 from protocol.messages import Combo, GiftEvent, GiftHidden, GiftRetracted, Giver, Person, RoomClosed
 from rules.book import new_book

@@ -9,11 +9,11 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 import httpx
-from reliability.load import COINS, ROOM, Ack, Load, Watcher
-from serving import BACKEND
 
 import storage
 from protocol.messages import Gift
+from reliability.load import COINS, ROOM, Ack, Load, Watcher
+from serving import BACKEND
 
 PAGE = 200
 

@@ -12,6 +12,7 @@ import statistics
 from pathlib import Path
 
 import pytest
+
 from reliability.books import check_after_kill, check_at_the_end, read_log, replays
 from reliability.load import Load, Say, wait_for
 from serving import ServerProcess
@@ -36,10 +37,10 @@ async def campaign(folder: Path, kills: int, life_s: float, seed: int, say: Say)
     dice = random.Random(seed)
     load = Load(seed=seed)
     server = ServerProcess(folder, **FLAGS)
-    server.start()
     restarts_s: list[float] = []
     orphans = 0
     try:
+        server.start()
         await load.prepare(server.url)
         log = read_log(server.url)
         for _ in range(kills):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from reliability import tracing
 from reliability.books import check_after_kill, check_at_the_end, read_log
 from reliability.load import Load, Say, wait_for
@@ -48,8 +49,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     folder = tmp_path_factory.mktemp("prepared")
     server = ServerProcess(folder, **FLAGS)
     server.start()
-    asyncio.run(small_load().prepare(server.url))
-    assert server.stop() == 0
+    try:
+        asyncio.run(small_load().prepare(server.url))
+    finally:
+        code = server.stop()
+    assert code == 0
     return Prepared(folder, asyncio.run(measure(folder, tmp_path_factory.mktemp("measured"))))
 
 
@@ -59,13 +63,15 @@ async def measure(books: Path, folder: Path) -> Counter[str]:
     log = folder / "calls"
     calls = ",".join(tracing.CALLS)
     server = ServerProcess(folder, strace("-e", f"trace={calls}", log=str(log)), **FLAGS)
-    server.start()
     load = small_load()
     load.ending = True  # everybody joins, and gifters have nothing to say
-    living = asyncio.ensure_future(load.live(server.url))
-    await wait_for(living, 1.0)
-    counted = tracing.count_calls(log)
-    tracing.end(server)
+    try:
+        server.start()
+        living = asyncio.ensure_future(load.live(server.url))
+        await wait_for(living, 1.0)
+        counted = tracing.count_calls(log)
+    finally:
+        tracing.end(server)
     await wait_for(living, REACHED_S_MAX)
     return counted
 
@@ -174,8 +180,9 @@ async def test_a_failed_fsync_stops_the_server_and_answers_nobody(scene: Scene) 
     await stop_at_failed_fsync(scene, 3)
 
 
+# Number 2 syncs the folder of the new WAL, once per file; SQLite passes over its failure.
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(1, 11))
+@pytest.mark.parametrize("number", [1, *range(3, 11)])
 async def test_any_failed_fsync_stops_the_server(scene: Scene, number: int) -> None:
     await stop_at_failed_fsync(scene, number)
 

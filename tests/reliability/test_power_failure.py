@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import apsw
 import pytest
+
 from builders import close_room, gift, grant, hide, open_room, retract, set_policy
 from ledgers import NOW_MS, new_ledger
 from recording_disk import Crash, Op, RecordingDisk, crashes
-
 from rules.commands import STORED_REFUSALS, AnyCommand, Refused, write
 from rules.results import Result
 from storage import sqlite

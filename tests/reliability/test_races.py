@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 import websockets
+
 from reliability.books import check_audit
 from reliability.load import ROOM, connection, join
 from serving import BACKEND, ServerProcess

@@ -1,10 +1,10 @@
 """The board: a fold over a room's log that says the same as the books."""
 
-import builders
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+import builders
 from rules.boards import Board
 from rules.book import Book, new_book
 from rules.settle import settle

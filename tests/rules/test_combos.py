@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import builders
 import orjson
 import pytest
 
+import builders
 from rules.book import Book, new_book
 from rules.combos import GIFTS_MAX, Combo, continue_combo
 from rules.settle import settle

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-import builders
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import builders
 from rules.book import JournalRow, new_book
 from rules.commands import fingerprint, read_command, read_outcome
 from rules.journal import GENESIS, seal

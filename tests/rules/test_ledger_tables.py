@@ -15,9 +15,9 @@ Books: `ada=5` coins, `cleo~5` pending millidiamonds, `r1=7@2` a room's total at
 import re
 from typing import Any
 
-import builders
 import pytest
 
+import builders
 from rules.book import Book, new_book
 from rules.catalogue import make_catalogue
 from rules.commands import AnyCommand, Refused

@@ -1,10 +1,10 @@
 """Gifter levels: fifty steps that only gifts can climb."""
 
-import builders
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+import builders
 from rules.book import new_book
 from rules.levels import THRESHOLDS, level_of
 from rules.settle import settle

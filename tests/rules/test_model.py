@@ -12,7 +12,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
-import builders
 import orjson
 import pytest
 from hypothesis import settings
@@ -27,8 +26,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from ledger_model import PERMILLE, WINDOW_MS, Model, said
 
+import builders
+from ledger_model import PERMILLE, WINDOW_MS, Model, said
 from rules.commands import AnyCommand, GiftAccepted, SendGift, SetPolicy
 from rules.results import Result
 from storage.sqlite import SqliteStore

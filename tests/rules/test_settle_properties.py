@@ -9,12 +9,12 @@ import copy
 from collections import Counter
 from collections.abc import Sequence
 
-import builders
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import builders
 from rules.book import Book, Room, Touched, new_book, touches_at_first, touches_then
 from rules.commands import AnyCommand, GiftAccepted, Refused, read_command
 from rules.ledger import CURRENCY, SYSTEM, Code

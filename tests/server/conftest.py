@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from serving import Client, Live, live, token
 from websockets.frames import Frame, Opcode
+
+from serving import Client, Live, live, token
 
 # --- the contract --------------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 """Who may connect: how many in all, from one address, how fast, and from which pages."""
 
 import pytest
-from serving import settings
 
 from server.admission import Admission, origin_allowed
+from serving import settings
 
 
 def test_so_many_in_all() -> None:

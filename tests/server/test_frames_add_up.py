@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 import json
 import random
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import websockets
+
 from serving import Live, live, token
 
 Check = Callable[[dict[str, Any]], None]
@@ -38,19 +40,19 @@ class Watcher:
         """Join, then read and check until the condition holds after a message."""
         headers = {"Authorization": f"Bearer {token(self.user)}"}
         async with websockets.connect(
-            self.server.ws, additional_headers=headers, max_size=None
-        ) as socket:
+            self.server.ws, additional_headers=headers, max_size=None, max_queue=None
+        ) as connection:
             message: dict[str, Any] = {"type": "join", "room": self.room}
             if resume is None and self.seq >= 0:
                 resume = {"epoch": self.epoch, "seq": self.seq}
-            await socket.send(json.dumps(message | ({"resume": resume} if resume else {})))
-            self._joined(await self._hear(socket, "joined"), resume)
+            await connection.send(json.dumps(message | ({"resume": resume} if resume else {})))
+            self._joined(await self._hear(connection, "joined"), resume)
             while not until():
-                self._take(json.loads(await socket.recv()))
+                self._take(json.loads(await connection.recv()))
 
-    async def _hear(self, socket: Any, kind: str) -> dict[str, Any]:
+    async def _hear(self, connection: Any, kind: str) -> dict[str, Any]:
         while True:
-            message: dict[str, Any] = json.loads(await socket.recv())
+            message: dict[str, Any] = json.loads(await connection.recv())
             self.check(message)
             if message["type"] == kind:
                 return message
@@ -117,7 +119,7 @@ class Watcher:
 async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
     """Wait for a state of the server that no message tells of."""
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 (the server has no event for this)
+        while not condition():
             await asyncio.sleep(0)
 
 
@@ -142,16 +144,16 @@ async def give(
 
 async def burst(server: Live, raw: Any, user: str, gifts: list[str]) -> int:
     """Send gifts in one write; the coins of those accepted."""
-    socket = await raw(server, user)
-    await socket.say({"type": "join", "room": "r"})
-    await socket.hear("joined")
+    sender = await raw(server, user)
+    await sender.say({"type": "join", "room": "r"})
+    await sender.hear("joined")
     wishes = [
         {"type": "gift", "room": "r", "gift": gift, "key": f"{user}-{number}"}
         for number, gift in enumerate(gifts)
     ]
-    await socket.say(*wishes)
-    coins = sum([(await socket.hear("accepted"))["coins"] for _ in wishes])
-    socket.vanish()
+    await sender.say(*wishes)
+    coins = sum([(await sender.hear("accepted"))["coins"] for _ in wishes])
+    sender.vanish()
     return coins
 
 
@@ -214,7 +216,8 @@ async def test_who_joins_in_the_middle_of_it_starts_right(checked: Check) -> Non
             await until(lambda: not (server.shell.hub.halls["r"].room.head < after), within_s=60)
             await watcher.follow(lambda: watcher.seq == 1_600)
 
-        await server.join("early")
+        early = await server.join("early")
+        await early.socket.close()  # the room stays in memory
         async with asyncio.TaskGroup() as tasks:
             for number, watcher in enumerate(watchers):
                 tasks.create_task(come(watcher, number * 35))
@@ -357,31 +360,31 @@ async def test_a_resume_while_the_room_is_busy(checked: Check) -> None:
             watcher.explain(log)
 
 
-async def test_who_has_caught_up_has_the_newest_board(checked: Check) -> None:
+async def test_who_has_caught_up_has_the_newest_board(checked: Check, raw: Any) -> None:
     """A board that went out while a viewer was catching up must reach that viewer too."""
     async with live(ring_events=4, tick_ms=5) as server:
         await ready(server, 2)
         await give(server, "u0", 600)
         epoch = (await books(server))["epoch"]
-        watcher = Watcher(server, "wanda", checked)
-        other = await server.join("other")
-        sender = await server.join("u1")
-        async with asyncio.TaskGroup() as tasks:
-
-            async def meanwhile() -> None:
-                hall = server.shell.hub.halls["r"]
-                await until(lambda: hall.catching)
-                await sender.gift("k1", gift="crownlet", quantity=100)
-                await other.hear("board")
-
-            tasks.create_task(meanwhile())
-
-            def current() -> bool:
-                return watcher.seq == 601 and watcher.board[0]["user"]["id"] == "u1"
-
-            async with asyncio.timeout(5):
-                await watcher.follow(current, resume={"epoch": epoch, "seq": 0})
-        assert watcher.board == (await server.http.get("/v1/rooms/r/board")).json()["top"]
+        other, sender = await server.join("other"), await server.join("u1")
+        late = await raw(server, "late", receive_bytes=4_096)
+        [connection] = server.shell.hub.users["late"].connections
+        connection.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192
+        )
+        resume = {"epoch": epoch, "seq": 0}
+        await late.say({"type": "join", "room": "r", "resume": resume})
+        await until(lambda: connection in server.shell.hub.paused)
+        await sender.gift("k1", gift="crownlet", quantity=100)
+        await other.hear("board", as_of=601)
+        joined = await late.hear("joined")
+        assert joined["board"]["top"][0]["user"]["id"] == "u0"
+        seen = 0
+        while seen < 601:
+            seen = (await late.hear("events"))["last"]
+        board = await late.hear("board")
+        assert board["top"][0]["user"]["id"] == "u1" and board["as_of"] == 601
+        late.vanish()
 
 
 async def test_a_huge_gap_is_no_slowness(checked: Check, raw: Any) -> None:
@@ -390,17 +393,43 @@ async def test_a_huge_gap_is_no_slowness(checked: Check, raw: Any) -> None:
         await ready(server, 1)
         await give(server, "u0", 4_000)
         epoch = (await books(server))["epoch"]
-        socket = await raw(server, "wanda", receive_bytes=8_192)
-        await socket.say({"type": "join", "room": "r", "resume": {"epoch": epoch, "seq": 0}})
-        joined = await socket.hear("joined")
+        reader = await raw(server, "wanda", receive_bytes=8_192)
+        await reader.say({"type": "join", "room": "r", "resume": {"epoch": epoch, "seq": 0}})
+        joined = await reader.hear("joined")
         assert joined["recovered"]
         seen = 0
         while seen < 4_000:
-            frame = await socket.hear("events")
+            frame = await reader.hear("events")
             checked(frame)
             assert frame["first"] == seen + 1
             seen = frame["last"]
-        socket.vanish()
+        reader.vanish()
+
+
+async def test_who_joins_again_while_catching_up_starts_from_there(raw: Any) -> None:
+    """Also when the ledger is being read for the first join as the second one comes."""
+    async with live(ring_events=4) as server:
+        await ready(server, 1)
+        await give(server, "u0", 500)
+        epoch = (await books(server))["epoch"]
+        client = await raw(server, "wanda")
+        await client.hear("welcome")
+        for turns in range(20):
+            for seq in (0, 300):
+                resume = {"epoch": epoch, "seq": seq}
+                await client.say({"type": "join", "room": "r", "resume": resume, "id": str(seq)})
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            while (await client.hear("joined"))["id"] != "300":
+                pass
+            seen = 300
+            while seen < 500:
+                frame = await client.hear("events")
+                assert frame["first"] == seen + 1, turns
+                seen = frame["last"]
+            await client.say({"type": "leave", "room": "r"})
+            await client.hear("left")
+        client.vanish()
 
 
 async def test_every_kind_of_event_adds_up(checked: Check) -> None:
@@ -416,6 +445,9 @@ async def test_every_kind_of_event_adds_up(checked: Check) -> None:
                 spoken = {"message": f"no {number}"} if number % 7 == 0 else {}
                 wish = {"type": "gift", "room": "r", "gift": "clap", "key": f"a{number}"}
                 await sender.say(**wish, **hidden, **spoken)
+            for _ in range(40):
+                await sender.hear("accepted")
+            await sender.socket.close()
             for number in range(1, 41, 4):
                 answer = {"status_code": 404}
                 while answer["status_code"] == 404:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from serving import live, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import builders
 import pytest
-from ledgers import book, new_ledger
 
+import builders
+from ledgers import book, new_ledger
 from rules.book import Room as BookedRoom
 from rules.events import Event
 from server.room import COMMIT_MS, Room, decode_payload, encode_payload, plain_frame

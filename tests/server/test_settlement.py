@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from builders import gift, grant
 
+from builders import gift, grant
 from rules.commands import Granted, Refused
 from rules.results import Result
 from server.metrics import Metrics
@@ -52,7 +52,7 @@ class Bench:
 
     async def reaches(self, batches: int) -> None:
         async with asyncio.timeout(5):
-            while len(self.store.batches) < batches:  # noqa: ASYNC110 (turns, not time)
+            while len(self.store.batches) < batches:
                 await asyncio.sleep(0)
 
 

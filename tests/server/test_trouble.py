@@ -15,13 +15,13 @@ from typing import Any
 import httpx
 import pytest
 import websockets
-from serving import BACKEND, Client, Live, ServerProcess, live, settings
 from websockets.frames import Close, Opcode
 
 import storage
 from fanout import Batch
 from fanout.local import LocalBus
 from server.app import serving
+from serving import BACKEND, Client, Live, ServerProcess, live, settings
 
 
 def close_code(frames: list[tuple[int, bytes]]) -> int | None:
@@ -56,7 +56,7 @@ async def in_process(folder: Path, **flags: Any) -> AsyncIterator[ServerProcess]
 
 async def until(condition: Any, within_s: float = 10.0) -> None:
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 (the server has no event for this)
+        while not condition():
             await asyncio.sleep(0.002)
 
 

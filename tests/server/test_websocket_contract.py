@@ -12,8 +12,9 @@ from typing import Any
 import jwt
 import pytest
 import websockets
-from serving import API_KEY, SECRET, Client, live, token
 from websockets.frames import Close, Opcode
+
+from serving import API_KEY, SECRET, Client, live, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -192,7 +193,7 @@ async def test_a_user_may_have_so_many_connections():
         await one.socket.close()
         await two.ask("pong", type="ping")
         async with asyncio.timeout(5):
-            while len(server.shell.hub.users["ann"].connections) > 1:  # noqa: ASYNC110
+            while len(server.shell.hub.users["ann"].connections) > 1:
                 await asyncio.sleep(0)
         await server.connect("ann")
 

@@ -10,7 +10,6 @@ import os
 import sys
 
 from builders import gift, grant, open_room, set_policy
-
 from rules.commands import GiftAccepted
 from storage import Store, StoreError, open_store, sqlite
 

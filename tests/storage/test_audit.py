@@ -5,6 +5,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+import storage
 from builders import (
     close_room,
     gift,
@@ -16,8 +18,6 @@ from builders import (
     set_policy,
 )
 from ledgers import NOW_MS, book, new_ledger
-
-import storage
 from rules.journal import GENESIS, seal
 from storage import StoreError, open_store
 from storage.audit import Audit, audit_connection

@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from builders import gift, grant, open_room, set_policy
-from ledgers import NOW_MS, book, dump, new_ledger
 
 import storage
+from builders import gift, grant, open_room, set_policy
+from ledgers import NOW_MS, book, dump, new_ledger
 from rules.commands import RenewEpochs, read_command
 from storage import StoreError, open_store
 from storage.migrations import newest

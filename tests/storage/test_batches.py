@@ -2,6 +2,9 @@
 
 from contextlib import closing
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from builders import (
     close_room,
     gift,
@@ -12,10 +15,7 @@ from builders import (
     retract,
     set_policy,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from ledgers import NOW_MS, dump, dump_without_batches, new_ledger
-
 from rules.commands import AnyCommand, read_command
 from storage.audit import audit_connection
 from storage.audit_replay import history

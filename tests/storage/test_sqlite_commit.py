@@ -5,9 +5,9 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+
 from builders import gift, grant, hide, open_room, retract, set_policy
 from ledgers import NOW_MS, book, codes, dump, new_ledger, rows
-
 from rules.commands import AnyCommand, Refused
 from rules.results import Result
 from storage import StoreBroken, StoreUnavailable

@@ -11,15 +11,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from builders import gift, grant, open_room, set_policy
-from ledgers import NOW_MS, codes, new_ledger
-from tools import strace
 
 import storage
+from builders import gift, grant, open_room, set_policy
+from ledgers import NOW_MS, codes, new_ledger
 from rules.commands import GiftAccepted
 from storage import Store, StoreError, StoreUnavailable, open_store
 from storage.migrations import newest
 from storage.sqlite import FileLock, SqliteStore
+from tools import strace
 
 WORKER = Path(__file__).with_name("gift_worker.py")
 TESTS = Path(__file__).parents[1]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+
 from builders import (
     CATALOGUE,
     again,
@@ -18,7 +19,6 @@ from builders import (
     set_policy,
 )
 from ledgers import NOW_MS
-
 from rules.commands import GiftAccepted, Refused
 from storage import BoardLine, Store, open_store
 

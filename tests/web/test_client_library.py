@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tools import absent, need
 
 HERE = Path(__file__).parent
