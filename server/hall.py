@@ -23,6 +23,7 @@ class Hall:
         "_board_ms",
         "_viewers_ms",
         "_viewers_sent",
+        "_writes",
         "catching",
         "due_ms",
         "idle_since_ms",
@@ -38,7 +39,8 @@ class Hall:
         self.viewers: dict[Connection, None] = {}
         self.catching: dict[Connection, int] = {}
         """With the last seq that each was sent."""
-        self.waiting: list[Callable[[], None]] = []
+        self.waiting: list[tuple[Connection, Callable[[], None]]] = []
+        """With what admits each."""
         self.tick_ms = tick_ms
         self.due_ms = 0
         self.sent_ms = 0
@@ -46,15 +48,33 @@ class Hall:
         self._board_ms = 0
         self._viewers_ms = 0
         self._viewers_sent = 0
+        self._writes: list[Callable[[bytes], None]] | None = None
 
     def count(self) -> int:
         return len(self.viewers) + len(self.catching)
+
+    def follow(self, connection: Connection) -> None:
+        """It has everything up to `sent`: from now on it gets every frame."""
+        self.catching.pop(connection, None)
+        self.viewers[connection] = None
+        self._writes = None
 
     def remove(self, connection: Connection) -> bool:
         """True when nobody is left. Whoever still waits finds the connection closed."""
         self.viewers.pop(connection, None)
         self.catching.pop(connection, None)
+        self._writes = None
         return not self.count()
+
+    def writes(self) -> list[Callable[[bytes], None]]:
+        """How to write to each viewer: kept, because looking it up costs a tenth of a write."""
+        if self._writes is None:
+            self._writes = [viewer.write for viewer in self.viewers]
+        return self._writes
+
+    def everyone(self) -> list[Connection]:
+        """All who follow, or wait to."""
+        return [*self.viewers, *self.catching, *(connection for connection, _ in self.waiting)]
 
     def take_states(self, now_ms: int) -> list[bytes]:
         """The latest board and viewer count, where they changed and it is time."""
@@ -76,7 +96,7 @@ class Hall:
     def admit_waiting(self) -> None:
         """Let those join who waited for a frame boundary: nothing is pending now."""
         waiting, self.waiting = self.waiting, []
-        for admit in waiting:
+        for _, admit in waiting:
             admit()
 
     def adapt(self, flush_ms: float, tick_ms: int) -> None:

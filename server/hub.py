@@ -145,7 +145,7 @@ class Hub:
         hall = self.halls.get(room)
         if hall is not None:
             self.close_hall(hall)
-            for connection in (*hall.viewers, *hall.catching):
+            for connection in hall.everyone():
                 connection.close(CloseCode.SERVER_ERROR)
 
     def _take(self, room: str, events: list[Event]) -> None:
@@ -280,22 +280,23 @@ class Hub:
             spent = seconds() - started
             self.metrics.flush.observe(spent)
             hall.adapt(spent * 1000, self.settings.tick_ms)
-        hall.due_ms = now_ms + hall.tick_ms
+            hall.due_ms = now_ms + hall.tick_ms
         if not hall.quiet(now_ms):
             self.restless.add(hall)
 
     def _write_all(self, hall: Hall, data: bytes) -> None:
-        lost: list[Connection] = []
-        for viewer in hall.viewers:
+        writes = hall.writes()
+        left = iter(writes)
+        while True:
             try:
-                viewer.write(data)
+                for write in left:
+                    write(data)
+                break
             except Exception as error:
-                # One transport that fails must not cost the others their frame.
+                # One transport that fails must not cost the others their frame: go on behind it.
                 log.warning("hub.write_failed", error=repr(error))
-                lost.append(viewer)
-        for viewer in lost:
-            viewer.transport.abort()
-        self.metrics.frames.inc(len(hall.viewers))
+                write.__self__.abort()  # type: ignore[attr-defined]
+        self.metrics.frames.inc(len(writes))
 
     async def run(self) -> None:
         """The ticker: flushes what waits, ends combos, drops idle rooms, closes the too slow."""

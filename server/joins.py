@@ -11,6 +11,7 @@ serves the recent past, the ledger what is older.
 """
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -157,7 +158,7 @@ class Joins:
         if not hall.room.pending:
             self._admit(connection, message, hall)
             return
-        hall.waiting.append(lambda: self._admit(connection, message, hall))
+        hall.waiting.append((connection, partial(self._admit, connection, message, hall)))
         self._shell.hub.restless.add(hall)
 
     def _admit(self, connection: "Connection", message: Join, hall: Hall) -> None:
@@ -206,8 +207,7 @@ class Joins:
                 return
             step = room.resume_frame(after, CATCH_UP_EVENTS)
             if step is None:
-                del hall.catching[connection]
-                hall.viewers[connection] = None
+                hall.follow(connection)
                 if not at_once:
                     hall.tell_again()
                     self._shell.hub.restless.add(hall)

@@ -115,6 +115,35 @@ def test_one_more_and_neighbours_become_one_entry() -> None:
     assert shown.merged == 20
 
 
+def test_a_gift_with_a_message_stands_alone() -> None:
+    log = [entry(seq) for seq in range(1, 31)]
+    log[9] = entry(10, message="hello")
+    bodies, shown = shown_of(log, 60)
+    assert [(body["seq"], body["merged"]) for body in bodies] == [(9, 9), (10, 1), (30, 20)]
+    assert bodies[1]["message"] == "hello" and shown.merged == 27
+
+
+def test_anonymous_neighbours_are_one_only_by_their_combo() -> None:
+    unknown = {"from": {"anonymous": True}, "from_total": None}
+    combos = [{"id": "c1", "count": 1}] * 10 + [{"id": "c2", "count": 1}] * 10 + [None] * 5
+    log = [entry(seq, combo=combo, **unknown) for seq, combo in enumerate(combos, 1)]
+    bodies, _ = shown_of(log, 60)
+    assert [(body["seq"], body["merged"]) for body in bodies] == [
+        (10, 10),
+        (20, 10),
+        *((seq, 1) for seq in range(21, 26)),
+    ]
+
+
+def test_another_gift_giver_or_recipient_is_another_entry() -> None:
+    log = [entry(seq) for seq in range(1, 31)]
+    log[4] = entry(5, gift="note")
+    log[14] = entry(15, **{"from": {"id": "bob", "name": "B", "level": 1}})
+    log[24] = entry(25, to={"id": "dora", "name": "D"})
+    bodies, _ = shown_of(log, 60)
+    assert [body["seq"] for body in bodies] == [4, 5, 14, 15, 24, 25, 30]
+
+
 def test_the_cheapest_go_first_and_of_equals_the_older() -> None:
     """Two senders in turn, so that nothing merges."""
     prices = [5, 1, 1, 9, 1, 7]

@@ -20,3 +20,28 @@ async def test_a_gift_is_booked_seen_and_answered() -> None:
         assert event["combo"]["count"] == 2 and event["from_total"] == 10
         board = await bob.hear("board")
         assert board["top"] == [{"rank": 1, "user": {"id": "ann", "name": "Ann"}, "coins": 10}]
+
+
+async def test_a_transport_that_fails_costs_nobody_else_the_frame() -> None:
+    async with live() as server:
+        await server.room()
+        await server.grant("ann", 100)
+        ann, bob, cleo = [await server.join(name) for name in ("ann", "bob", "cleo")]
+        broken = next(c for c in server.shell.connections if c.identity.user == "bob")
+        broken.transport.write_eof()  # from here on a write to it raises
+        assert (await ann.gift("k1"))["type"] == "accepted"
+        assert (await cleo.hear("events"))["last"] == 1
+        await bob.closed()
+        assert (await ann.gift("k2"))["seq"] == 2
+
+
+async def test_the_first_gift_after_silence_does_not_wait_for_a_tick() -> None:
+    async with live(tick_ms=1_000) as server:
+        await server.room()
+        await server.grant("ann", 100)
+        ann, bob = await server.join("ann"), await server.join("bob")
+        await bob.hear("viewers", count=2, within_s=5)
+        hall = server.shell.hub.halls["r"]
+        hall.due_ms = 0  # the viewer count was the last thing sent, long ago
+        await ann.gift("k1")
+        assert hall.room.sent == 1
