@@ -137,7 +137,20 @@ class Hub:
                     self.flush_if_due(hall, now_ms)
             except Exception:
                 self.give_up(room)
+        self._heal_unseen(orders, results)
         self._answer(orders, results)
+
+    def _heal_unseen(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
+        """Find what is in the log and was never shown: a batch whose COMMIT raised and was found by
+        its keys afterwards comes back as replayed, without its events."""
+        for order, result in zip(orders, results, strict=True):
+            seq = getattr(result.outcome, "seq", 0) if result.replayed else 0
+            hall = self.halls.get(getattr(result.outcome, "room", "")) if seq else None
+            if hall is not None and seq > hall.room.head:
+                self.heal(hall)
+                here = self.users.get(getattr(order.command, "sender", ""))
+                if here is not None:
+                    here.balance = None  # read again at the next join
 
     def give_up(self, room: str) -> None:
         """A bug in showing one room: send its viewers away to read it anew; the others go on."""

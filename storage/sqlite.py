@@ -74,6 +74,14 @@ class FileLock:
         os.close(self._file)
 
 
+def _create_private(database: str) -> None:
+    """Make the file for our eyes only: it holds names and balances. SQLite gives its WAL the same."""
+    try:
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"Cannot write the database {database}: {error.strerror}.") from error
+
+
 def connect_writer(database: str) -> sqlite3.Connection:
     """Open the one connection that may write. Raises StoreError."""
     try:
@@ -126,6 +134,8 @@ class SqliteStore:
         """
         lock = FileLock(database) if database != MEMORY else None
         try:
+            if database != MEMORY:
+                _create_private(database)
             connection = connect_writer(database)
             set_up_if_new(connection)
             require_current(connection)

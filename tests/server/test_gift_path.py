@@ -1,5 +1,8 @@
 """The path of one gift, from a socket through the ledger to everybody."""
 
+import time
+
+from rules.commands import SendGift
 from serving import live
 
 
@@ -45,3 +48,21 @@ async def test_the_first_gift_after_silence_does_not_wait_for_a_tick() -> None:
         hall.due_ms = 0  # the viewer count was the last thing sent, long ago
         await ann.gift("k1")
         assert hall.room.sent == 1
+
+
+async def test_a_gift_that_is_in_the_books_and_was_never_shown_is_shown_when_its_key_comes() -> None:
+    async with live() as server:
+        await server.room()
+        await server.grant("ann", 100)
+        ann, bob = await server.join("ann"), await server.join("bob")
+        # What a COMMIT leaves behind that raised and had been done all the same.
+        unseen = SendGift(
+            actor="user:ann", key="k1", sender="ann", name="Ann", adult=True, room="r", gift="note"
+        )
+        await server.shell.store.settle([unseen], int(time.time() * 1000))
+        answer = await ann.gift("k1", gift="note")
+        assert answer["replayed"] and answer["seq"] == 1
+        frame = await bob.hear("events")
+        assert (frame["first"], frame["last"], frame["total_coins"]) == (1, 1, 5)
+        assert (await ann.gift("k2"))["seq"] == 2
+        assert (await bob.hear("events"))["total_before"] == 5

@@ -1,7 +1,9 @@
 """How commands were batched is nobody's business: it changes no answer and no row."""
 
+import random
 from contextlib import closing
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,13 +18,13 @@ from builders import (
     set_policy,
 )
 from ledgers import NOW_MS, dump, dump_without_batches, new_ledger
-from rules.commands import AnyCommand, read_command
+from rules.commands import AnyCommand, GiftAccepted, read_command
 from storage.audit import audit_connection
 from storage.audit_replay import history
 from storage.sqlite_settle import settle_batch
 
 USERS = ("ada", "bob", "cleo", "eve")
-ROOMS = ("r1", "r2")
+ROOMS = ("r1", "r2", "r3")
 users = st.sampled_from(USERS)
 rooms = st.sampled_from(ROOMS)
 keys = st.sampled_from([f"k{number}" for number in range(12)])
@@ -135,3 +137,65 @@ def test_settling_the_journal_again_gives_the_same_rows_and_the_audit_agrees(
         assert dump(second) == dump(first)
         found = audit_connection(first)
         assert found.ok, [check for check in found.checks if not check.ok]
+
+
+def busy_evening(rng: random.Random) -> list[AnyCommand]:
+    """Few givers, many combos, rooms that open in the middle: denser than Hypothesis draws."""
+    asked: list[AnyCommand] = [
+        set_policy(),
+        open_room("r1", "cleo"),
+        *(grant(user, 400) for user in ("ada", "bob")),
+    ]
+    for number in range(120):
+        user, room = rng.choice(("ada", "bob")), rng.choice(("r1", "r1", f"r{number // 40 + 1}"))
+        chance = rng.random()
+        if number in (40, 80):
+            asked.append(open_room(f"r{number // 40 + 1}", "cleo"))
+        elif chance < 0.8:
+            anonymous = rng.random() < 0.15
+            name = "anonymous" if anonymous else "public"
+            asked.append(gift(user, rng.choice(("rose", "cake")), room=room, visibility=name))
+        elif chance < 0.9:
+            asked.append(retract(f"{room}:{rng.randrange(1, 40)}"))
+        elif chance < 0.95:
+            asked.append(rng.choice(asked))
+        else:
+            asked.append(grant(user, rng.choice((0, 50))))
+    return asked
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_busy_evening_is_the_same_in_every_cut(seed: int) -> None:
+    rng = random.Random(seed)
+    asked = busy_evening(rng)
+    with closing(new_ledger()) as single:
+        alone = [settle_batch(single, [command], NOW_MS)[0] for command in asked]
+        for size_max in (3, 12, len(asked)):
+            left, together = asked, []
+            with closing(new_ledger()) as batched:
+                while left:
+                    size = rng.randint(1, size_max) if size_max < len(asked) else size_max
+                    together += settle_batch(batched, left[:size], NOW_MS)
+                    left = left[size:]
+                assert together == alone
+                assert dump_without_batches(batched) == dump_without_batches(single)
+
+
+def test_a_creator_who_earns_already_opens_another_room_and_gets_a_gift_in_one_batch() -> None:
+    with closing(new_ledger()) as connection:
+        settle_batch(connection, [set_policy(), open_room("r1"), grant(), gift()], NOW_MS)
+        asked = [open_room("r2"), gift(room="r2")]
+        results = settle_batch(connection, asked, NOW_MS)
+        assert results[1].event is not None
+        assert audit_connection(connection).ok
+
+
+def test_a_combo_goes_on_from_batch_to_batch() -> None:
+    with closing(new_ledger()) as connection:
+        settle_batch(connection, [set_policy(), open_room(), grant()], NOW_MS)
+        counts = []
+        for step in range(4):
+            outcome = settle_batch(connection, [gift()], NOW_MS + step * 2_000)[0].outcome
+            assert isinstance(outcome, GiftAccepted) and outcome.combo is not None
+            counts.append(outcome.combo.count)
+        assert counts == [1, 2, 3, 4]
