@@ -13,6 +13,7 @@ import random
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from functools import partial
 from importlib.metadata import version
@@ -186,6 +187,9 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
     # them every 700 allocations is what makes a Python server stutter.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    # The writer's thread needs the interpreter after every SQL statement. Beside a loop that is never
+    # idle it waits this long each time, and at the default of 5 ms a full server books next to nothing.
+    sys.setswitchinterval(0.0005)
     try:
         return uvloop.run(main)
     except BaseExceptionGroup as group:

@@ -71,6 +71,7 @@ class Connection(asyncio.Protocol):
         "_out",
         "_timer",
         "address",
+        "held_back",
         "here",
         "identity",
         "paused_ms",
@@ -92,6 +93,8 @@ class Connection(asyncio.Protocol):
         self.address = ""
         self.paused_ms = 0
         self.seen = True
+        self.held_back = False
+        """We do not read from it for now; its silence means nothing."""
         self.transport: asyncio.Transport
         self.write: Callable[[bytes], None] = _nowhere
         self.protocol = ServerProtocol(max_size=FRAME_BYTES_MAX, logger=shell.quiet)
@@ -308,7 +311,7 @@ class Connection(asyncio.Protocol):
         )
         if not self.shell.settlement.submit(command, self):
             sentence = "The server is busy; nothing was charged, the same key may be sent again."
-            self._refuse_same(Code.BUSY, sentence, message, retry_after_ms=100)
+            self._refuse_same(Code.BUSY, sentence, message, self.shell.hold_back(self))
 
     def _too_fast(self, message: ClientMessage, wait_ms: int) -> None:
         sentence = "Too fast; nothing was done, send the same again a little later."
@@ -382,7 +385,7 @@ class Connection(asyncio.Protocol):
 
     def ping(self) -> None:
         """A visit of the ping wheel: a peer that was silent for a whole turn is gone."""
-        if not self.seen:
+        if not self.seen and not self.held_back:
             return self.close(CloseCode.NO_HEARTBEAT)
         self.seen = False
         if self.protocol.state is State.OPEN:

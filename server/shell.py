@@ -8,6 +8,7 @@ queued, and lets go.
 import asyncio
 import logging
 import random
+from collections import deque
 from typing import Any
 
 import structlog
@@ -32,6 +33,8 @@ log = structlog.get_logger()
 
 DRAIN_STEP_MS = 50
 """Connections are closed in steps, so that their reconnects arrive in steps."""
+
+LET_GO_MS = 20
 
 
 class Shell:
@@ -74,6 +77,7 @@ class Shell:
             batch_max=settings.batch_max,
         )
         self.verifier = verifier
+        self._held_back: deque[Connection] = deque()
         self.rng = rng
         self._heartbeats: Wheel[Connection] = Wheel(settings.heartbeat_ms, self._heartbeat)
         self._pings: Wheel[Connection] = Wheel(settings.ping_ms, Connection.ping)
@@ -133,6 +137,33 @@ class Shell:
                 rooms[room] = hall.room.sent
         connection.send(encode(Heartbeat(now_ms=self.clock(), rooms=rooms)))
 
+    # Too much at once
+
+    def hold_back(self, connection: Connection) -> int:
+        """The queue is full: stop reading from who filled it, until there is room.
+
+        Refusing costs nearly as much as queueing, so a server that only refuses has no time left to
+        book; what is not read waits in the sender's own socket. Returns the milliseconds after which
+        the refused gift may be sent again, different for everyone.
+        """
+        if not connection.held_back:
+            connection.held_back = True
+            connection.transport.pause_reading()
+            self._held_back.append(connection)
+        return self.rng.randrange(200, 1_000)
+
+    async def _let_go(self) -> None:
+        """Read again, from the first who was held back on, a few at a time while there is room."""
+        while True:
+            await asyncio.sleep(LET_GO_MS / 1000)
+            count = len(self._held_back) // 25 + 8
+            while self._held_back and count and self.settlement.has_room():
+                connection = self._held_back.popleft()
+                connection.held_back = False
+                count -= 1
+                if not connection.transport.is_closing():
+                    connection.transport.resume_reading()
+
     # Life
 
     async def run(self) -> None:
@@ -145,6 +176,7 @@ class Shell:
                     self.joins.run(),
                     self._heartbeats.run(),
                     self._pings.run(),
+                    self._let_go(),
                 )
             ]
             try:

@@ -75,11 +75,11 @@ class FileLock:
 
 
 def _create_private(database: str) -> None:
-    """Make the file for our eyes only: it holds names and balances. SQLite gives its WAL the same."""
+    """Make the file for our eyes only: it holds names and balances. SQLite's WAL follows it."""
     try:
         os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise StoreError(f"Cannot write the database {database}: {error.strerror}.") from error
+        raise StoreError(f"Cannot open the database {database}: {error.strerror}.") from error
 
 
 def connect_writer(database: str) -> sqlite3.Connection:

@@ -50,7 +50,7 @@ async def test_the_first_gift_after_silence_does_not_wait_for_a_tick() -> None:
         assert hall.room.sent == 1
 
 
-async def test_a_gift_that_is_in_the_books_and_was_never_shown_is_shown_when_its_key_comes() -> None:
+async def test_a_gift_that_was_booked_and_never_shown_is_shown_when_its_key_comes() -> None:
     async with live() as server:
         await server.room()
         await server.grant("ann", 100)
