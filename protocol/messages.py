@@ -172,7 +172,6 @@ class GiftRetracted(Part, frozen=True, kw_only=True, tag_field="kind", tag="gift
     gift: str
     coins: int
     from_total: int | None = None
-    reason: str
 
 
 class GiftHidden(Part, frozen=True, kw_only=True, tag_field="kind", tag="gift_hidden"):

@@ -50,13 +50,15 @@ ROLES: dict[str, frozenset[type]] = {
 class Session:
     """Phase, role, joined rooms and faults of one connection. Opened by `open`, never reused."""
 
-    __slots__ = ("allowed_rooms", "faults", "phase", "role", "rooms")
+    __slots__ = ("allowed_rooms", "faults", "joining", "phase", "role", "rooms")
 
     def __init__(self) -> None:
         self.phase = Phase.NEW
         self.role = ""
         self.allowed_rooms: frozenset[str] | None = None
         self.rooms: set[str] = set()
+        self.joining: set[str] = set()
+        """Rooms whose `joined` is on its way: a gift may follow its join at once."""
         self.faults = 0
 
     def open(self, role: str, allowed_rooms: frozenset[str] | None) -> None:

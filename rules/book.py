@@ -54,7 +54,8 @@ class User(msgspec.Struct, gc=False):
     id: str
     name: str
     gifted_coins: int
-    """Coins gifted and not taken back, over all rooms: what the gifter level is made of."""
+    """Coins gifted publicly and not taken back, over all rooms: what the gifter level is made of. A
+    level that rose with an anonymous gift would name its giver."""
 
 
 class Member(msgspec.Struct, gc=False):
@@ -68,6 +69,7 @@ class Member(msgspec.Struct, gc=False):
     reached_seq: int
     """When the sum became what it is: ties go to who was there first."""
     combo: Combo | None = None
+    anonymous_combo: Combo | None = None
 
 
 class GiftRecord(msgspec.Struct, frozen=True, gc=False):

@@ -16,7 +16,6 @@ class Combo(msgspec.Struct, frozen=True, gc=False):
     first_seq: int
     gift: str
     recipient: str
-    anonymous: bool
     count: int
     coins: int
     last_ms: int
@@ -32,7 +31,6 @@ def continue_combo(
     seq: int,
     gift: str,
     recipient: str,
-    anonymous: bool,
     quantity: int,
     coins: int,
     at_ms: int,
@@ -40,19 +38,18 @@ def continue_combo(
 ) -> Combo:
     """The combo after one more gift: the last one, grown, or a new one.
 
-    It grows when the same gift goes to the same recipient in the same visibility at most
-    `window_ms` after the one before, and its count stays within four digits. A clock that stepped
-    back starts a new one. An anonymous gift never continues a public combo: that would name its
+    It grows when the same gift goes to the same recipient at most `window_ms` after the one before,
+    and its count stays within four digits. A clock that stepped back starts a new one. Public and
+    anonymous gifts have combos of their own: one that broke or continued the other would name its
     giver.
     """
     if (
         last is not None
         and last.gift == gift
         and last.recipient == recipient
-        and last.anonymous == anonymous
         and 0 <= at_ms - last.last_ms <= window_ms
         and last.count + quantity <= GIFTS_MAX
     ):
         count, total = last.count + quantity, last.coins + coins
-        return Combo(last.first_seq, gift, recipient, anonymous, count, total, at_ms)
-    return Combo(seq, gift, recipient, anonymous, quantity, coins, at_ms)
+        return Combo(last.first_seq, gift, recipient, count, total, at_ms)
+    return Combo(seq, gift, recipient, quantity, coins, at_ms)

@@ -89,7 +89,6 @@ def retracted_body(
     gift: str,
     coins: int,
     from_total: int | None,
-    reason: str,
 ) -> bytes:
     body: dict[str, Any] = {
         "kind": "gift_retracted",
@@ -105,7 +104,6 @@ def retracted_body(
     }
     if from_total is not None:
         body["from_total"] = from_total
-    body["reason"] = reason
     return orjson.dumps(body)
 
 

@@ -8,7 +8,7 @@ it: no later change of the catalogue or the policy touches a gift of the past.
 from typing import Any
 
 from rules import events
-from rules.book import Book, GiftRecord, Mark, Member, Room, User
+from rules.book import Book, GiftRecord, Mark, Member, Room
 from rules.catalogue import Gift
 from rules.combos import continue_combo
 from rules.commands import (
@@ -99,20 +99,14 @@ def _book_gift(
 
     seq = _advance(book, room, coins)
     anonymous = command.visibility == "anonymous"
-    user = book.user(command.sender, command.name)
-    user.gifted_coins += coins
     member = book.member(room.id, command.sender, command.name)
-    if not anonymous:
-        # A new name shows with a public gift only: on the board it would tell who gave this one.
-        member.name = command.name
-        member.coins += coins
-        member.reached_seq = seq
+    source = events.ANONYMOUS if anonymous else _stand_up(book, member, command, coins, seq)
     combo = _combo(member, command, room, gift, seq, coins, policy, now_ms)
     body = events.gift_body(
         seq=seq,
         id=events.gift_id(room.id, seq),
         at_ms=now_ms,
-        source=_giver(user, user.name, anonymous),
+        source=source,
         recipient=room.creator,
         recipient_name=room.creator_name,
         gift=gift,
@@ -139,7 +133,7 @@ def _book_gift(
         at_ms=now_ms,
         millidiamonds=millidiamonds,
     )
-    return Result(outcome, event=event, balance=Balance(user.id, balance))
+    return Result(outcome, event=event, balance=Balance(command.sender, balance))
 
 
 def _advance(book: Book, room: Room, coins: int) -> int:
@@ -150,10 +144,17 @@ def _advance(book: Book, room: Room, coins: int) -> int:
     return room.seq
 
 
-def _giver(user: User, name: str, anonymous: bool) -> dict[str, Any]:
-    if anonymous:
-        return events.ANONYMOUS
-    return events.giver(user.id, name, level_of(user.gifted_coins))
+def _stand_up(
+    book: Book, member: Member, command: SendGift, coins: int, seq: int
+) -> dict[str, Any]:
+    """Count a public gift for its giver. An anonymous one changes nothing here that anybody sees:
+    no sum, no level, no name, for each would tell who gave it."""
+    user = book.user(command.sender, command.name)
+    user.gifted_coins += coins
+    member.name = command.name
+    member.coins += coins
+    member.reached_seq = seq
+    return events.giver(user.id, user.name, level_of(user.gifted_coins))
 
 
 def _combo(
@@ -166,21 +167,25 @@ def _combo(
     policy: Policy,
     now_ms: int,
 ) -> ComboShown | None:
-    if not gift.combo:
-        member.combo = None
+    anonymous, window_ms = command.visibility == "anonymous", policy.combo_window_ms
+    combo = None
+    if gift.combo:
+        combo = continue_combo(
+            member.anonymous_combo if anonymous else member.combo,
+            seq=seq,
+            gift=gift.id,
+            recipient=room.creator,
+            quantity=command.quantity,
+            coins=coins,
+            at_ms=now_ms,
+            window_ms=window_ms,
+        )
+    if anonymous:
+        member.anonymous_combo = combo
+    else:
+        member.combo = combo
+    if combo is None:
         return None
-    window_ms = policy.combo_window_ms
-    member.combo = combo = continue_combo(
-        member.combo,
-        seq=seq,
-        gift=gift.id,
-        recipient=room.creator,
-        anonymous=command.visibility == "anonymous",
-        quantity=command.quantity,
-        coins=coins,
-        at_ms=now_ms,
-        window_ms=window_ms,
-    )
     return ComboShown(id=combo.id, count=combo.count, coins=combo.coins, ends_ms=now_ms + window_ms)
 
 
@@ -232,27 +237,29 @@ def retract(book: Book, command: RetractGift, now_ms: int) -> Result:
 def _log_retraction(
     book: Book, command: RetractGift, gift: GiftRecord, number: int, now_ms: int
 ) -> events.Event:
-    room, sender = book.rooms[gift.room], book.users[gift.sender]
-    member = book.members[gift.room, gift.sender]
+    room = book.rooms[gift.room]
     seq = _advance(book, room, -gift.coins)
-    sender.gifted_coins -= gift.coins
-    book.changed_users[sender.id] = sender
+    source, from_total = events.ANONYMOUS, None
     if not gift.anonymous:
+        sender, member = book.users[gift.sender], book.members[gift.room, gift.sender]
+        sender.gifted_coins -= gift.coins
         member.coins -= gift.coins
         member.reached_seq = seq
+        book.changed_users[sender.id] = sender
         book.changed_members[gift.room, gift.sender] = member
+        source = events.giver(sender.id, member.name, level_of(sender.gifted_coins))
+        from_total = member.coins
     body = events.retracted_body(
         seq=seq,
         at_ms=now_ms,
         gift_id=command.gift_id,
         gift_seq=gift.seq,
-        source=_giver(sender, member.name, gift.anonymous),
+        source=source,
         recipient=gift.recipient,
         recipient_name=gift.recipient_name,
         gift=gift.gift,
         coins=gift.coins,
-        from_total=None if gift.anonymous else member.coins,
-        reason=command.reason,
+        from_total=from_total,
     )
     kind, total_coins = "gift_retracted", room.total_coins
     event = events.Event(room.id, seq, number, kind, -gift.coins, total_coins, body)

@@ -274,7 +274,8 @@ GIFTERS = Question(
     "{} users have gifted {} coins, as the logs say.",
     "SELECT count(*), coalesce(sum(gifted_coins), 0) FROM user",
     f"""
-    WITH given AS (SELECT user, sum(coins) AS coins FROM ({_STEPS}) GROUP BY user)
+    WITH given AS (
+      SELECT user, sum(coins) AS coins FROM ({_STEPS}) WHERE public GROUP BY user)
     SELECT printf('%s has gifted %d coins, the logs say %d', g.user, u.gifted_coins, g.coins)
     FROM given AS g LEFT JOIN user AS u ON u.id = g.user WHERE u.gifted_coins IS NOT g.coins
     UNION ALL

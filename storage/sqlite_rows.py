@@ -67,7 +67,8 @@ SELECT
        ON a.owner = k.value ->> 0 AND a.code = k.value ->> 1),
   (SELECT json_group_array(json_array(a.id, a.owner, a.code, a.debits, a.credits))
      FROM account AS a WHERE a.id < ?3),
-  (SELECT json_group_array(json_array(m.room, m.user, m.name, m.coins, m.reached_seq, m.combo))
+  (SELECT json_group_array(json_array(m.room, m.user, m.name, m.coins, m.reached_seq, m.combo,
+                                      m.anonymous_combo))
      FROM json_each(?4) AS k CROSS JOIN member AS m
        ON m.room = k.value ->> 0 AND m.user = k.value ->> 1)
 """
@@ -114,9 +115,10 @@ def _load_parties(connection: Connection, book: Book, first: Touched, then: Touc
     for fields in orjson.loads(row[1]) + orjson.loads(row[2]):
         account = Account(*fields)
         book.accounts[account.owner, account.code] = account
-    for *fields, combo in orjson.loads(row[3]):
+    for *fields, combo, anonymous_combo in orjson.loads(row[3]):
         member = Member(*fields)
-        member.combo = _read_combo(combo) if combo else None
+        member.combo = combo and _read_combo(combo)
+        member.anonymous_combo = anonymous_combo and _read_combo(anonymous_combo)
         book.members[member.room, member.user] = member
 
 
@@ -149,6 +151,10 @@ def read_policy(body: str) -> Policy:
 
 
 _read_combo = msgspec.json.Decoder(Combo).decode
+
+
+def _combo(combo: Combo | None) -> str | None:
+    return write(combo).decode() if combo else None
 
 
 # Back
@@ -221,9 +227,17 @@ def _save_sums(connection: Connection, book: Book) -> None:
         connection,
         "member",
         [
-            (m.room, m.user, m.name, m.coins, m.reached_seq, m.combo and write(m.combo).decode())
+            (
+                m.room,
+                m.user,
+                m.name,
+                m.coins,
+                m.reached_seq,
+                *map(_combo, (m.combo, m.anonymous_combo)),
+            )
             for m in book.changed_members.values()
         ],
         "ON CONFLICT (room, user) DO UPDATE SET name = excluded.name, coins = excluded.coins,"
-        " reached_seq = excluded.reached_seq, combo = excluded.combo",
+        " reached_seq = excluded.reached_seq, combo = excluded.combo,"
+        " anonymous_combo = excluded.anonymous_combo",
     )

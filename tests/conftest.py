@@ -7,6 +7,8 @@ import pytest
 
 from serving import ServerProcess
 
+pytest.register_assert_rewrite("contract_table", "http_asking")
+
 
 @pytest.fixture
 def live_server(tmp_path: Path) -> Iterator[ServerProcess]:

@@ -45,7 +45,7 @@ class Model:
         self.rooms: dict[str, dict[str, Any]] = {}
         self.logs: dict[str, list[dict[str, Any]]] = {}
         self.sums: dict[str, dict[str, tuple[int, int]]] = {}
-        self.combos: dict[tuple[str, str], dict[str, Any]] = {}
+        self.combos: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.answers: dict[tuple[str, str], tuple[Any, Answer]] = {}
 
     def say(self, command: AnyCommand, now_ms: int) -> tuple[Answer, bool]:
@@ -157,15 +157,14 @@ class Model:
         self.logs[room][-1]["sums"] = dict(self.sums[room])
 
     def _combo(self, gift: SendGift, seq: int, coins: int, now_ms: int) -> Any:
-        place = (gift.room, gift.sender)
+        place = (gift.room, gift.sender, gift.visibility)
         last = self.combos.pop(place, None)
         if not PRICES[gift.gift].combo:
             return None
-        alike = (gift.gift, gift.visibility)
-        combo = {"id": f"c{seq}", "count": 0, "coins": 0, "alike": alike}
+        combo = {"id": f"c{seq}", "count": 0, "coins": 0, "gift": gift.gift}
         if (
             last
-            and last["alike"] == alike
+            and last["gift"] == gift.gift
             and 0 <= now_ms - last["at_ms"] <= WINDOW_MS
             and last["count"] + gift.quantity <= 9_999
         ):

@@ -104,7 +104,6 @@ def test_a_retraction_names_the_gift_and_the_new_sum() -> None:
         gift="cake",
         coins=25,
         from_total=0,
-        reason="fraud",
     )
 
 

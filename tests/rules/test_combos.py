@@ -11,9 +11,7 @@ from rules.combos import GIFTS_MAX, Combo, continue_combo
 from rules.settle import settle
 
 WINDOW_MS = 3_000
-FIRST = Combo(
-    first_seq=7, gift="rose", recipient="cleo", anonymous=False, count=2, coins=2, last_ms=10_000
-)
+FIRST = Combo(first_seq=7, gift="rose", recipient="cleo", count=2, coins=2, last_ms=10_000)
 
 
 def one_more(last: Combo | None = FIRST, **changes: Any) -> Combo:
@@ -21,7 +19,6 @@ def one_more(last: Combo | None = FIRST, **changes: Any) -> Combo:
         "seq": 9,
         "gift": "rose",
         "recipient": "cleo",
-        "anonymous": False,
         "quantity": 1,
         "coins": 1,
         "at_ms": 10_500,
@@ -58,16 +55,10 @@ def test_the_window_is_closed_at_both_ends_and_a_clock_that_stepped_back_starts_
     assert (one_more(at_ms=at_ms).id == "c7") is continues
 
 
-@pytest.mark.parametrize(
-    "change", [{"gift": "cake"}, {"recipient": "dora"}, {"anonymous": True}], ids=str
-)
+@pytest.mark.parametrize("change", [{"gift": "cake"}, {"recipient": "dora"}], ids=str)
 def test_another_gift_recipient_or_visibility_starts_a_new_one(change: dict[str, Any]) -> None:
     combo = one_more(**change)
     assert (combo.id, combo.count, combo.coins) == ("c9", 1, 1)
-
-
-def test_a_public_gift_does_not_continue_an_anonymous_combo() -> None:
-    assert one_more(one_more(None, anonymous=True), seq=10).id == "c10"
 
 
 @pytest.mark.parametrize(("quantity", "expected"), [(9_997, ("c7", 9_999)), (9_998, ("c9", 9_998))])
@@ -140,7 +131,7 @@ def test_a_retraction_leaves_the_running_combo_alone() -> None:
     assert orjson.loads(book.events[-1].body)["combo"]["id"] == "c1"
 
 
-def test_hidden_and_shown_givers_never_share_a_combo() -> None:
+def test_an_anonymous_gift_neither_continues_nor_breaks_a_public_combo() -> None:
     anonymous = {"visibility": "anonymous"}
     book = room_with_gifts((0, {}), (1, anonymous), (2, anonymous), (3, {}))
-    assert combos_of(book) == [("c1", 1, 1), ("c2", 1, 1), ("c2", 2, 2), ("c4", 1, 1)]
+    assert combos_of(book) == [("c1", 1, 1), ("c2", 1, 1), ("c2", 2, 2), ("c1", 2, 2)]

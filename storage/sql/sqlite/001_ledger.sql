@@ -106,7 +106,8 @@ CREATE TABLE member (
     name         TEXT NOT NULL,
     coins        INTEGER NOT NULL CHECK (coins >= 0),
     reached_seq  INTEGER NOT NULL,
-    combo        TEXT,
+    combo            TEXT,
+    anonymous_combo  TEXT,
     PRIMARY KEY (room, user)
 ) STRICT, WITHOUT ROWID;
 
