@@ -86,15 +86,18 @@ class Session:
         match message:
             case Join(room=room):
                 return self._judge_join(room, message)
-            case Gift(room=room) | AskStanding(room=room) | Leave(room=room) | Shown(room=room):
-                if room not in self.rooms:
-                    return _refuse(Code.NOT_JOINED, f"Join the room {room} first.", message)
-        return None
+            case Gift(room=room) | Leave(room=room):
+                known = room in self.rooms or room in self.joining
+            case AskStanding(room=room) | Shown(room=room):
+                known = room in self.rooms
+            case _:
+                return None
+        return None if known else _refuse(Code.NOT_JOINED, f"Join the room {room} first.", message)
 
     def _judge_join(self, room: str, message: Join) -> Fault | None:
         if self.allowed_rooms is not None and room not in self.allowed_rooms:
             return _refuse(Code.FORBIDDEN, "This token is for other rooms.", message)
-        if len(self.rooms) >= ROOMS_MAX and room not in self.rooms:
+        if len((self.rooms | self.joining) - {room}) >= ROOMS_MAX:
             sentence = f"One connection may follow {ROOMS_MAX} rooms; leave one first."
             return _refuse(Code.FORBIDDEN, sentence, message)
         return None

@@ -187,8 +187,8 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
     # them every 700 allocations is what makes a Python server stutter.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    # The writer's thread needs the interpreter after every SQL statement. Beside a loop that is never
-    # idle it waits this long each time, and at the default of 5 ms a full server books next to nothing.
+    # The writer's thread needs the interpreter after every SQL statement. Beside a loop that is
+    # never idle it waits this long each time; at the default of 5 ms a full server books nothing.
     sys.setswitchinterval(0.0005)
     try:
         return uvloop.run(main)

@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
         self.write = _nowhere
         self._cancel_timer()
         if self.session.phase is not Phase.CLOSED:
-            self.shell.metrics.closes.labels("lost").inc()
+            self.shell.metrics.count_close(None)
         self.session.close()
         self.shell.forget(self)
 
@@ -255,13 +255,13 @@ class Connection(asyncio.Protocol):
         if isinstance(message, Fault):
             return self._refuse(message)
         self.shell.metrics.count_message(str(message.__struct_config__.tag))
+        if self._bucket is not None and (wait_ms := self._bucket.take(steady_ms())):
+            return self._too_fast(message, wait_ms)
         verdict = self.session.judge(message)
         if isinstance(verdict, CloseCode):
             return self.close(verdict)
         if verdict is not None:
             return self._refuse(verdict, broken=False)
-        if self._bucket is not None and (wait_ms := self._bucket.take(steady_ms())):
-            return self._too_fast(message, wait_ms)
         self._say(message)
 
     def _say(self, message: ClientMessage) -> None:
@@ -293,6 +293,8 @@ class Connection(asyncio.Protocol):
     def _gift(self, message: Gift) -> None:
         identity, here = self.identity, self.here
         assert identity is not None and here is not None
+        if not self.shell.still_valid(identity):
+            return self.close(CloseCode.TOKEN_EXPIRED)
         if wait_ms := here.bucket.take(steady_ms()):
             return self._too_fast(message, wait_ms)
         command = SendGift(
@@ -397,7 +399,7 @@ class Connection(asyncio.Protocol):
             return
         self.session.close()
         self._cancel_timer()
-        self.shell.metrics.closes.labels(str(code.value)).inc()
+        self.shell.metrics.count_close(code)
         self.shell.hub.leave(self)
         self.flush()
         try:
@@ -411,7 +413,7 @@ class Connection(asyncio.Protocol):
     def _peer_left(self) -> None:
         """The peer said goodbye, or broke RFC 6455: nothing more is sent to it."""
         self.session.close()
-        self.shell.metrics.closes.labels(str(self.protocol.close_code or "lost")).inc()
+        self.shell.metrics.count_close(self.protocol.close_code)
         self.shell.hub.leave(self)
         self.write = _nowhere
 

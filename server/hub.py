@@ -11,7 +11,8 @@ is left to `joins`.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import structlog
@@ -88,6 +89,7 @@ class Hub:
 
     def leave_room(self, connection: Connection, room: str) -> None:
         connection.session.rooms.discard(room)
+        connection.session.joining.discard(room)
         hall = self.halls.get(room)
         if hall is None:
             return
@@ -97,13 +99,24 @@ class Hub:
 
     # Rooms
 
+    @contextlib.contextmanager
+    def loading_room(self, room: str) -> Iterator[None]:
+        """While the body reads a room from the ledger, what is settled in it is kept for it."""
+        self.loading[room] = []
+        self._fanout.listen(room, self._on_batch)
+        try:
+            yield
+        finally:
+            self.loading.pop(room, None)
+            if room not in self.halls:
+                self._fanout.ignore(room)
+
     def open_hall(self, room: Room) -> Hall:
         """Take a room that was read from the ledger, and what was settled meanwhile."""
         hall = self.halls[room.id] = Hall(room, self.settings.tick_ms, steady_ms())
         for event in self.loading.pop(room.id, ()):
             if event.seq == room.head + 1:
                 room.apply(event)
-        self._fanout.listen(room.id, self._on_batch)
         self.metrics.rooms.set(len(self.halls))
         self.restless.add(hall)
         return hall
@@ -184,6 +197,8 @@ class Hub:
 
     def _on_batch(self, batch: Batch) -> None:
         """Another node settled something in a room that is followed here."""
+        if batch.room in self.loading:
+            self.loading[batch.room].extend(decode_payload(batch.room, batch.payload))
         hall = self.halls.get(batch.room)
         if hall is None or batch.last <= hall.room.head:
             return
@@ -266,6 +281,8 @@ class Hub:
             here.balance = coins
             payload = b""
             for connection in here.connections - askers:
+                if connection.session.role == "overlay":
+                    continue  # its link is shown to people: a wallet is nobody's business there
                 payload = payload or encode(Balance(balance_coins=coins, reason=reason))
                 connection.send(payload)
 

@@ -43,6 +43,7 @@ class Joins:
 
     def join(self, connection: "Connection", message: Join) -> None:
         here = connection.here
+        connection.session.joining.add(message.room)
         hall = self._shell.hub.halls.get(message.room)
         if hall is not None and here is not None and here.balance is not None:
             self._enter(connection, message, hall)
@@ -110,13 +111,10 @@ class Joins:
     async def _load(self, waiting: "list[tuple[Connection, Join]]") -> None:
         hub, store = self._shell.hub, self._shell.store
         for room in {message.room for _, message in waiting} - hub.halls.keys():
-            hub.loading[room] = []
-            try:
+            with hub.loading_room(room):
                 state = await store.room(room, self._shell.settings.ring_events)
                 if state is not None:
                     hub.open_hall(Room(state, self._shell.settings.ring_events))
-            finally:
-                hub.loading.pop(room, None)
         unknown = {c.here.id for c, _ in waiting if c.here and c.here.balance is None}
         if unknown:
             balances = await store.balances(unknown)
@@ -162,19 +160,21 @@ class Joins:
         self._shell.hub.restless.add(hall)
 
     def _admit(self, connection: "Connection", message: Join, hall: Hall) -> None:
-        here, room = connection.here, hall.room
-        if connection.session.phase is not Phase.OPEN or here is None:
+        here, room, session = connection.here, hall.room, connection.session
+        left = room.id not in session.joining and room.id not in session.rooms
+        if session.phase is not Phase.OPEN or here is None or left:
             return
         hall.remove(connection)
         after = self._resume_from(message, room)
         hall.catching[connection] = after if after is not None else room.sent
-        connection.session.rooms.add(room.id)
+        session.joining.discard(room.id)
+        session.rooms.add(room.id)
         connection.send(
             room.joined(
                 id=message.id,
                 user=here.id,
                 recovered=after is not None,
-                balance_coins=here.balance or 0,
+                balance_coins=0 if session.role == "overlay" else here.balance or 0,
                 viewers=hall.count(),
             )
         )
@@ -216,6 +216,7 @@ class Joins:
             connection.send(payload)
 
     def _refuse(self, connection: "Connection", message: Join, code: Code, sentence: str) -> None:
+        connection.session.joining.discard(message.room)
         retry_after_ms = 1_000 if code is Code.UNAVAILABLE else None
         self._shell.metrics.refusals.labels(code.value).inc()
         connection.send(

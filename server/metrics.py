@@ -5,6 +5,9 @@ Nothing is labelled by user, room or address: a busy evening must not make a mil
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from protocol import CloseCode
+
+_CLOSES = frozenset({1000, 1001, 1002, 1005, 1006, 1007, 1009, *CloseCode})
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -67,6 +70,11 @@ class Metrics:
             buckets=_SECONDS,
             registry=own,
         )
+
+    def count_close(self, code: int | None) -> None:
+        """One connection that ended. A peer may close with any code; only the known are labels."""
+        known = code in _CLOSES
+        self.closes.labels(str(code) if known else "other" if code else "lost").inc()
 
     def count_message(self, kind: str) -> None:
         """One message of a client. Looking a label up costs more than counting it."""

@@ -143,8 +143,8 @@ class Shell:
         """The queue is full: stop reading from who filled it, until there is room.
 
         Refusing costs nearly as much as queueing, so a server that only refuses has no time left to
-        book; what is not read waits in the sender's own socket. Returns the milliseconds after which
-        the refused gift may be sent again, different for everyone.
+        book; what is not read waits in the sender's own socket. Returns the milliseconds after
+        which the refused gift may be sent again, different for everyone.
         """
         if not connection.held_back:
             connection.held_back = True

@@ -21,7 +21,7 @@ class Wheel(Generic[T]):
         self._at = 0
 
     def add(self, item: T) -> int:
-        """The slot, to be given back to `remove`. The first visit is nearly a period away."""
+        """The slot, to be given back to `remove`. The first visit is at most a period away."""
         self._next = (self._next + 1) % SLOTS
         self._slots[self._next].add(item)
         return self._next

@@ -39,3 +39,12 @@ def test_a_gift_shows_the_level_after_it_and_a_retraction_takes_it_back() -> Non
     levels = [orjson.loads(event.body)["from"]["level"] for event in book.events]
     assert levels == [level_of(49), level_of(50), level_of(51), level_of(2), level_of(3)]
     assert levels[:2] == [1, 2]
+
+
+def test_an_anonymous_gift_moves_no_level() -> None:
+    book = new_book()
+    settle(book, [builders.set_policy(), builders.open_room(), builders.grant("ada", 1_000)], 0)
+    hidden = builders.gift(gift="cake", quantity=9, visibility="anonymous")
+    settle(book, [builders.gift(), hidden, builders.gift()], 0)
+    levels = [orjson.loads(event.body)["from"].get("level") for event in book.events]
+    assert levels == [level_of(1), None, level_of(2)]

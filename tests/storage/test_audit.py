@@ -205,7 +205,11 @@ TAMPERING = [
     ("member name", "UPDATE member SET name = 'M' WHERE user = 'ada'", "replay"),
     ("combo", "UPDATE member SET combo = NULL WHERE user = 'ada'", "replay"),
     ("member deleted", "DELETE FROM member WHERE user = 'ada'", "boards replay"),
-    ("member added", "INSERT INTO member VALUES ('r1', 'x', '', 0, 0, NULL, NULL)", "boards replay"),
+    (
+        "member added",
+        "INSERT INTO member VALUES ('r1', 'x', '', 0, 0, NULL, NULL)",
+        "boards replay",
+    ),
 ]
 
 
