@@ -1,5 +1,8 @@
 """The contract of a fan-out: how a node tells the others what it has settled.
 
+A server that runs alone has nobody to tell; today that is every server, and the tests put several
+hubs on one ledger. The contract is here so that a second node changes nothing else.
+
 A node publishes each batch of a room's events after they are durable, in the order of their seq. A
 receiver gets the batches of OTHER nodes for the rooms it listens to, never its own. Batches of one
 node and one room come in the order in which they were published. Between nodes there is no order,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 MONEY_MAX = 2**53 - 1
-"""The largest amount or user balance: exact in JSON, in browsers and in Redis scores."""
+"""The largest amount or user balance: exact in JSON and in browsers."""
 
 SYSTEM_TOTAL_MAX = 2**62
 """System accounts sum what all users do; they are never sent to a browser."""

@@ -1,4 +1,4 @@
-"""Who may connect: limits in all, per user, per address, and on the rate of handshakes.
+"""Who may connect: limits in all, per address, and on the rate of handshakes.
 
 A server that takes one connection too many is slow for everybody in it; one that says 503 with
 `Retry-After` is slow for nobody. uvicorn's own limits do not cover WebSocket upgrades.
@@ -47,7 +47,10 @@ class Admission:
 
 
 def origin_allowed(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:
-    """Whether a page of this origin may connect. Programs send no Origin and are not pages."""
+    """Whether a page of this origin may connect. Programs send no Origin and are not pages.
+
+    A list replaces the default of "same host": whoever uses our own pages beside it names both.
+    """
     if origin is None or "*" in allowed:
         return True
     if allowed:

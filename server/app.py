@@ -26,7 +26,7 @@ import uvloop
 
 from fanout import Fanout, connect
 from rules.catalogue import CatalogueError, built_in, read_catalogue
-from rules.commands import Policy, SetPolicy
+from rules.commands import Policy, PolicySet, SetPolicy
 from server import auth, logs
 from server.api import build_site
 from server.clock import now_ms
@@ -34,7 +34,7 @@ from server.config import Settings
 from server.connection import Connection
 from server.demo import DEMO_ROOM, play
 from server.shell import Shell
-from storage import Store, StoreBroken, open_store
+from storage import Store, StoreBroken, StoreError, open_store
 
 log = structlog.get_logger()
 
@@ -162,7 +162,10 @@ async def _settle_policy(store: Store, wanted: Policy) -> Policy:
     """See to it that the books have the wanted policy; a change is a command like any other."""
     if await store.policy() != wanted:
         key = f"policy-{secrets.token_hex(16)}"
-        await store.settle([SetPolicy(actor="operator", key=key, policy=wanted)], now_ms())
+        command = SetPolicy(actor="operator", key=key, policy=wanted)
+        [result] = await store.settle([command], now_ms())
+        if not isinstance(result.outcome, PolicySet):
+            raise StoreError(f"The books did not take the policy: {result.outcome}.")
         log.info("policy.set", catalogue=wanted.catalogue.version)
     return wanted
 

@@ -307,7 +307,7 @@ def _loadtest(ctx: typer.Context) -> None:
         if error.name not in {"loadtest", "loadtest.cli"}:
             raise
         fail(NO, "This installation has no load test.")
-    # A program of its own, with its own flags, made only now: it is heavy and written elsewhere.
+    # A program of its own, with its own flags, imported only now because it is heavy.
     own = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     own.command("loadtest")(loadtest)
     code = own(ctx.args, prog_name="largesse loadtest", standalone_mode=False)

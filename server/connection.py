@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidState
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -52,6 +52,10 @@ if TYPE_CHECKING:
 PATH = "/v1/ws"
 FRAME_BYTES_MAX = 64 * 1024
 """Above 16 KiB a message is refused with `too_large`; above this the connection is closed."""
+FRAGMENTS_MAX = 1_024
+"""Pieces of one message; 16 KiB in pieces of 16 bytes."""
+REASON_CHARACTERS_MAX = 120
+"""A close frame holds 123 bytes; our sentences are ASCII."""
 HIGH_WATER_BYTES = 64 * 1024
 LOW_WATER_BYTES = 16 * 1024
 """Always set: uvloop's own low-water mark is 16 bytes."""
@@ -165,17 +169,19 @@ class Connection(asyncio.Protocol):
         identity = self._identify(request.headers, url.query)
         if isinstance(identity, TokenFault):
             return self._reject(HTTPStatus.UNAUTHORIZED, identity.message)
+        response = self.protocol.accept(request)
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            return self._turn_away(response)
         retry_after_s = shell.admission.enter(self.address, steady_ms())
         if retry_after_s:
             return self._reject(
                 HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections.", retry_after_s
             )
         self.slots = shell.watch(self)
-        response = self.protocol.accept(request)
         self.protocol.send_response(response)
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            return self._count(str(response.status_code))
         self._count("accepted")
+        settings = shell.settings
+        self._bucket = full_bucket(settings.message_rate, settings.message_burst, steady_ms())
         loop = asyncio.get_running_loop()
         if identity is not None:
             # uvicorn points the transport at us only after this call: write the welcome later.
@@ -203,9 +209,13 @@ class Connection(asyncio.Protocol):
         response = self.protocol.reject(status, sentence + "\n")
         if retry_after_s:
             response.headers["Retry-After"] = str(retry_after_s)
+        self._turn_away(response)
+
+    def _turn_away(self, response: Response) -> None:
+        """Answer the upgrade with an HTTP error; there never was a session."""
         self.protocol.send_response(response)
         self.session.close()
-        self._count(str(status.value))
+        self._count(str(response.status_code))
 
     def _count(self, result: str) -> None:
         self.shell.metrics.handshakes.labels(result).inc()
@@ -220,15 +230,13 @@ class Connection(asyncio.Protocol):
             return self.close(CloseCode.TOO_MANY_CONNECTIONS)
         self.here, self.identity = here, identity
         self.session.open(identity.role, identity.rooms)
-        settings = self.shell.settings
-        self._bucket = full_bucket(settings.message_rate, settings.message_burst, steady_ms())
         welcome = Welcome(
             protocol=PROTOCOL_VERSION,
             session=secrets.token_hex(8),
             user=Person(id=identity.user, name=identity.name),
             role=identity.role,
             now_ms=self.shell.clock(),
-            heartbeat_ms=settings.heartbeat_ms,
+            heartbeat_ms=self.shell.settings.heartbeat_ms,
             catalogue=self.shell.catalogue_version(),
         )
         self.send(encode(welcome))
@@ -239,8 +247,12 @@ class Connection(asyncio.Protocol):
         """Text and its continuations are ours; the library has answered the rest already."""
         opcode = frame.opcode
         if opcode is Opcode.TEXT and frame.fin:
-            self._message(bytes(frame.data))
-        elif opcode is Opcode.TEXT or (opcode is Opcode.CONT and self._fragments):
+            return self._message(bytes(frame.data))
+        if self._bucket is not None and self._bucket.take(steady_ms()):
+            self.shell.hold_for_a_while(self)
+        if len(self._fragments) >= FRAGMENTS_MAX:
+            return self.close(CloseCode.BAD_MESSAGES)
+        if opcode is Opcode.TEXT or (opcode is Opcode.CONT and self._fragments):
             self._fragments.append(bytes(frame.data))
             if frame.fin:
                 whole, self._fragments = b"".join(self._fragments), []
@@ -256,6 +268,7 @@ class Connection(asyncio.Protocol):
             return self._refuse(message)
         self.shell.metrics.count_message(str(message.__struct_config__.tag))
         if self._bucket is not None and (wait_ms := self._bucket.take(steady_ms())):
+            self.shell.hold_for_a_while(self)
             return self._too_fast(message, wait_ms)
         verdict = self.session.judge(message)
         if isinstance(verdict, CloseCode):
@@ -287,7 +300,7 @@ class Connection(asyncio.Protocol):
             return self.close(CloseCode.PROTOCOL_VERSION)
         identity = self.shell.verify(message.token)
         if isinstance(identity, TokenFault):
-            return self.close(CloseCode(identity.close_code))
+            return self.close(CloseCode(identity.close_code), identity.message)
         self._open(identity)
 
     def _gift(self, message: Gift) -> None:
@@ -393,7 +406,7 @@ class Connection(asyncio.Protocol):
         if self.protocol.state is State.OPEN:
             self.write(PING)
 
-    def close(self, code: CloseCode) -> None:
+    def close(self, code: CloseCode, reason: str = "") -> None:
         """Close with a code, after what was already written. Safe to call twice."""
         if self.session.phase is Phase.CLOSED:
             return
@@ -403,10 +416,9 @@ class Connection(asyncio.Protocol):
         self.shell.hub.leave(self)
         self.flush()
         try:
-            self.protocol.send_close(code, CLOSE_REASONS[code])
-        except ConnectionClosed:
-            self.transport.abort()
-            return
+            self.protocol.send_close(code, (reason or CLOSE_REASONS[code])[:REASON_CHARACTERS_MAX])
+        except (ConnectionClosed, InvalidState):
+            return self.transport.abort()
         self._flush_protocol()
         self._wait_for_close()
 

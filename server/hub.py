@@ -37,7 +37,8 @@ from server.users import UserHere
 log = structlog.get_logger()
 
 SWEEP_MS = 250
-RETRY_BUSY_MS = 100
+IDLE_HALLS_MAX = 200
+RETRY_UNAVAILABLE_MS = 100
 
 
 class Hub:
@@ -123,9 +124,11 @@ class Hub:
 
     def close_hall(self, hall: Hall) -> None:
         """Drop a room that nobody follows; the next one who joins reads it again."""
-        self._fanout.ignore(hall.room.id)
-        self.halls.pop(hall.room.id, None)
         self.restless.discard(hall)
+        if self.halls.get(hall.room.id) is not hall:
+            return  # it was given up before, and there is a new one
+        self._fanout.ignore(hall.room.id)
+        self.halls.pop(hall.room.id)
         self.metrics.rooms.set(len(self.halls))
 
     def viewers(self, room: str) -> int:
@@ -150,8 +153,11 @@ class Hub:
                     self.flush_if_due(hall, now_ms)
             except Exception:
                 self.give_up(room)
-        self._heal_unseen(orders, results)
-        self._answer(orders, results)
+        try:
+            self._heal_unseen(orders, results)
+            self._answer(orders, results)
+        except Exception:
+            log.exception("hub.answers_failed", orders=len(orders))  # their keys have the answers
 
     def _heal_unseen(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
         """Find what is in the log and was never shown: a batch whose COMMIT raised and was found by
@@ -244,7 +250,7 @@ class Hub:
                 outcome.code,
                 outcome.message,
                 key=command.key,
-                retry_after_ms=RETRY_BUSY_MS if outcome.code == "unavailable" else None,
+                retry_after_ms=RETRY_UNAVAILABLE_MS if outcome.code == "unavailable" else None,
                 details=outcome.details,
             )
         assert isinstance(outcome, GiftAccepted)
@@ -340,11 +346,11 @@ class Hub:
 
     def tick(self, now_ms: int, wall_ms: int) -> None:
         for hall in tuple(self.restless):
-            hall.room.end_combos(wall_ms)
             if now_ms < hall.due_ms:
                 continue
             self.restless.discard(hall)
             try:
+                hall.room.end_combos(wall_ms)
                 if hall.abandoned(now_ms):
                     self.close_hall(hall)
                 else:
@@ -355,6 +361,7 @@ class Hub:
             self._swept_ms = now_ms
             self._close_slow(now_ms)
             self._forget_absent(now_ms)
+            self._close_idle()
 
     def _forget_absent(self, now_ms: int) -> None:
         refill_ms = self.settings.gift_burst * 1000 // self.settings.gift_rate + 1
@@ -364,6 +371,14 @@ class Hub:
                 break
             del self._absent[user]
             self.users.pop(user, None)
+
+    def _close_idle(self) -> None:
+        """Keep only so many rooms that nobody follows: wandering through all fills no memory."""
+        if len(self.halls) > IDLE_HALLS_MAX:
+            idle = [hall for hall in self.halls.values() if not hall.everyone()]
+            idle.sort(key=lambda hall: hall.idle_since_ms)
+            for hall in idle[: max(0, len(idle) - IDLE_HALLS_MAX)]:
+                self.close_hall(hall)
 
     def _close_slow(self, now_ms: int) -> None:
         for connection in tuple(self.paused):

@@ -11,12 +11,13 @@ serves the recent past, the ledger what is older.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from protocol import CloseCode, Code, Phase, encode_refusal
+from protocol import Code, Phase, encode_refusal
 from protocol.messages import Join
 from server.hall import Hall
 from server.room import Room, plain_frame
@@ -75,15 +76,23 @@ class Joins:
             healing, self._healing = self._healing, []
             try:
                 await self._load(waiting)
-                for hall in healing:
-                    await self._read_gap(hall)
-                for connection, hall in catching:
-                    await self._read_older(connection, hall)
                 for connection, message in waiting:
                     self._enter_or_refuse(connection, message)
             except Exception:
                 log.exception("joins.failed", joins=len(waiting))
-                self._give_up(waiting, catching, healing)
+                for connection, message in waiting:
+                    self._refuse(connection, message, Code.UNAVAILABLE, "Try again shortly.")
+            for hall in healing:
+                await self._or_give_up(self._read_gap(hall), hall)
+            for connection, hall in catching:
+                await self._or_give_up(self._read_older(connection, hall), hall)
+
+    async def _or_give_up(self, reading: Coroutine[Any, Any, None], hall: Hall) -> None:
+        """When a room cannot be read, its viewers come back for it; others do not notice."""
+        try:
+            await reading
+        except Exception:
+            self._shell.hub.give_up(hall.room.id)
 
     def _enter_or_refuse(self, connection: "Connection", message: Join) -> None:
         hall = self._shell.hub.halls.get(message.room)
@@ -92,21 +101,6 @@ class Joins:
             self._refuse(connection, message, Code.UNKNOWN_ROOM, sentence)
         elif connection.here is not None:
             self._enter(connection, message, hall)
-
-    def _give_up(
-        self,
-        waiting: "list[tuple[Connection, Join]]",
-        catching: "list[tuple[Connection, Hall]]",
-        healing: list[Hall],
-    ) -> None:
-        """The ledger cannot be read: nobody is left waiting for an answer that does not come."""
-        for connection, message in waiting:
-            if message.room not in connection.session.rooms:
-                self._refuse(connection, message, Code.UNAVAILABLE, "Try again shortly.")
-        for connection, _ in catching:
-            connection.close(CloseCode.SERVER_ERROR)
-        for hall in healing:
-            self._shell.hub.give_up(hall.room.id)
 
     async def _load(self, waiting: "list[tuple[Connection, Join]]") -> None:
         hub, store = self._shell.hub, self._shell.store
@@ -124,6 +118,8 @@ class Joins:
                     here.balance = coins  # a result that came meanwhile is newer than this read
 
     async def _read_gap(self, hall: Hall) -> None:
+        if not self._lives(hall):
+            return
         self._shell.metrics.healed.inc()
         room, most = hall.room, self._shell.settings.ring_events
         while True:
@@ -133,7 +129,12 @@ class Joins:
                     room.apply(event)
             if len(events) < most:
                 break
-        self._shell.hub.flush_if_due(hall, 0)
+        if self._lives(hall):
+            self._shell.hub.flush_if_due(hall, 0)
+
+    def _lives(self, hall: Hall) -> bool:
+        """Whether it has not been given up while something was read for it."""
+        return self._shell.hub.halls.get(hall.room.id) is hall
 
     async def _read_older(self, connection: "Connection", hall: Hall) -> None:
         """One frame of what the ring no longer has."""
@@ -142,7 +143,7 @@ class Joins:
             return
         events = await self._shell.store.events(hall.room.id, after, CATCH_UP_EVENTS)
         events = [event for event in events if event.seq <= hall.room.sent]
-        if hall.catching.get(connection) != after:
+        if hall.catching.get(connection) != after or not self._lives(hall):
             return  # it has left, or joined again from somewhere else, while the ledger was read
         if events:
             hall.catching[connection] = events[-1].seq

@@ -63,7 +63,8 @@ class Frame(NamedTuple):
 
 
 class Room:
-    """Made from a ledger's snapshot; changed only by `apply`, `take_frame` and `take_states`."""
+    """Made from a ledger's snapshot. Events come in by `apply`; the `take_…` methods say what is to
+    be sent and remember that it was."""
 
     def __init__(self, state: RoomState, ring_events: int) -> None:
         room = state.room
@@ -77,7 +78,7 @@ class Room:
         self.board = Board(state.standings, room.seq)
         self.ring: deque[Event] = deque(state.recent, maxlen=ring_events)
         self.pending: list[Entry] = []
-        self.combos: OrderedDict[str, OpenCombo] = OrderedDict()
+        self.combos: OrderedDict[tuple[str, str], OpenCombo] = OrderedDict()
         self._ended: list[OpenCombo] = []
         self.board_sent: tuple[Place, ...] | None = self.top()
         self._resumes: dict[int, bytes] = {}
@@ -100,9 +101,9 @@ class Room:
         """A giver's next gift continues their combo or ends it. Anonymous combos end by time."""
         combo = body["combo"]
         giver = body["from"].get("id")
-        key = giver if giver is not None else combo and combo["id"]
-        if key is None:
+        if giver is None and combo is None:
             return
+        key = (giver, "") if giver is not None else ("", combo["id"])
         last = self.combos.pop(key, None)
         if last and (combo is None or combo["id"] != last.body["combo"]["id"]):
             self._ended.append(last)

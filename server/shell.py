@@ -36,6 +36,10 @@ DRAIN_STEP_MS = 50
 
 LET_GO_MS = 20
 
+TOO_FAST_MS = 500
+"""How long we do not read from who is above `message_rate`. What was read already, at most one
+buffer of the event loop, is still answered."""
+
 
 class Shell:
     """See the module's text. `policy` is what the books say, not what the settings say."""
@@ -152,17 +156,27 @@ class Shell:
             self._held_back.append(connection)
         return self.rng.randrange(200, 1_000)
 
+    def hold_for_a_while(self, connection: Connection) -> None:
+        """It sends faster than its rate: a refusal each would be more work for us than for it."""
+        if not connection.held_back:
+            connection.held_back = True
+            connection.transport.pause_reading()
+            loop = asyncio.get_running_loop()
+            loop.call_later(TOO_FAST_MS / 1000, self._read_again, connection)
+
+    def _read_again(self, connection: Connection) -> None:
+        connection.held_back = False
+        if not connection.transport.is_closing():
+            connection.transport.resume_reading()
+
     async def _let_go(self) -> None:
         """Read again, from the first who was held back on, a few at a time while there is room."""
         while True:
             await asyncio.sleep(LET_GO_MS / 1000)
             count = len(self._held_back) // 25 + 8
             while self._held_back and count and self.settlement.has_room():
-                connection = self._held_back.popleft()
-                connection.held_back = False
+                self._read_again(self._held_back.popleft())
                 count -= 1
-                if not connection.transport.is_closing():
-                    connection.transport.resume_reading()
 
     # Life
 
@@ -188,7 +202,7 @@ class Shell:
                 task.cancel()
 
     async def drain(self) -> None:
-        """Send everybody away over `drain_ms`, then settle what is queued."""
+        """Send everybody away over `drain_ms`, then let `run` settle what is queued and end."""
         self.admission.draining = True
         leaving = list(self.connections)
         log.info("drain.started", connections=len(leaving))

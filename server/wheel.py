@@ -7,6 +7,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import structlog
+
+log = structlog.get_logger()
+
 T = TypeVar("T")
 
 SLOTS = 64
@@ -33,7 +37,10 @@ class Wheel(Generic[T]):
         """Visit the next slot. What a visit adds or removes does not disturb it."""
         self._at = (self._at + 1) % SLOTS
         for item in tuple(self._slots[self._at]):
-            self._visit(item)
+            try:
+                self._visit(item)
+            except Exception:
+                log.exception("wheel.visit_failed")  # one connection's trouble is not the others'
 
     async def run(self) -> None:
         while True:

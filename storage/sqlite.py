@@ -118,11 +118,17 @@ class SqliteStore:
     """See store.Store for the contract. Made by `open`."""
 
     def __init__(
-        self, lock: FileLock | None, writer: aiosqlite.Connection, reader: aiosqlite.Connection
+        self,
+        lock: FileLock | None,
+        writer: aiosqlite.Connection,
+        reader: aiosqlite.Connection,
+        browser: aiosqlite.Connection,
     ) -> None:
         self._lock = lock
         self._writer = writer
         self._reader = reader
+        self._browser = browser
+        """Answers what people look up, so that a long answer does not hold up those who join."""
         self._since_checkpoint = 0
         self._broken = False
 
@@ -140,16 +146,18 @@ class SqliteStore:
             set_up_if_new(connection)
             require_current(connection)
             # Both before the first thread: one that is not closed keeps the process from ending.
-            reading = connect_reader(database) if database != MEMORY else connection
+            if database == MEMORY:
+                writer = await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
+                return cls(lock, writer, writer, writer)
+            reading, browsing = connect_reader(database), connect_reader(database)
             writer = await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
-            if reading is connection:
-                return cls(lock, writer, writer)
             reader = await aiosqlite.Connection(lambda: reading, iter_chunk_size=64)
+            browser = await aiosqlite.Connection(lambda: browsing, iter_chunk_size=64)
         except BaseException:
             if lock:
                 lock.release()
             raise
-        return cls(lock, writer, reader)
+        return cls(lock, writer, reader, browser)
 
     async def settle(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
         if self._broken:
@@ -173,10 +181,10 @@ class SqliteStore:
         return await self._read(reads.policy)
 
     async def rooms(self, after: str, limit: int) -> list[Room]:
-        return await self._read(reads.rooms, after, limit)
+        return await self._browse(reads.rooms, after, limit)
 
     async def find_room(self, id: str) -> Room | None:
-        return await self._read(reads.find_room, id)
+        return await self._browse(reads.find_room, id)
 
     async def room(self, id: str, recent: int) -> RoomState | None:
         return await self._read(reads.room, id, recent)
@@ -185,25 +193,25 @@ class SqliteStore:
         return await self._read(reads.events, room, after, limit)
 
     async def board(self, room: str, as_of: int, limit: int) -> list[BoardLine]:
-        return await self._read(reads.board, room, as_of, limit)
+        return await self._browse(reads.board, room, as_of, limit)
 
     async def current_board(self, room: str, limit: int) -> tuple[int, list[BoardLine]]:
-        return await self._read(reads.current_board, room, limit)
+        return await self._browse(reads.current_board, room, limit)
 
     async def balances(self, users: Collection[str]) -> dict[str, int]:
         return await self._read(reads.balances, users)
 
     async def wallet(self, user: str, since_ms: int) -> Wallet:
-        return await self._read(reads.wallet, user, since_ms)
+        return await self._browse(reads.wallet, user, since_ms)
 
     async def statement(self, user: str, before: int | None, limit: int) -> list[dict[str, Any]]:
-        return await self._read(reads.statement, user, before, limit)
+        return await self._browse(reads.statement, user, before, limit)
 
     async def _read(self, question: Callable[..., T], *arguments: Any) -> T:
-        try:
-            return await _call(self._reader, question, *arguments)
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"The database cannot be read: {error}.") from error
+        return await _ask(self._reader, question, *arguments)
+
+    async def _browse(self, question: Callable[..., T], *arguments: Any) -> T:
+        return await _ask(self._browser, question, *arguments)
 
     async def close(self) -> None:
         try:
@@ -215,10 +223,18 @@ class SqliteStore:
                 with contextlib.suppress(StoreError):  # it is logged, and the WAL stays as it is
                     await _call(self._writer, checkpoint, "TRUNCATE")
         finally:
+            await self._browser.close()
             await self._reader.close()
             await self._writer.close()
             if self._lock is not None:
                 self._lock.release()
+
+
+async def _ask(connection: aiosqlite.Connection, question: Callable[..., T], *arguments: Any) -> T:
+    try:
+        return await _call(connection, question, *arguments)
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"The database cannot be read: {error}.") from error
 
 
 async def _call(

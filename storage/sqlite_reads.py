@@ -15,17 +15,23 @@ from storage.store import BoardLine, RoomState, Wallet
 
 _ROOM = "id, title, creator, creator_name, status, epoch, seq, total_coins, opened_ms"
 _SPENT = f"""
-WITH first (id) AS (
-  SELECT coalesce((SELECT min(next_transfer) FROM batch WHERE at_ms >= ?2), 9223372036854775807)
+WITH first (transfer, command) AS (
+  SELECT coalesce(min(next_transfer), 9223372036854775807),
+         coalesce(min(first_command), 9223372036854775807)
+  FROM batch WHERE at_ms >= ?2
 ), wallet (id) AS (SELECT id FROM account WHERE owner = ?1 AND code = 'coins')
 SELECT
   coalesce((SELECT sum(t.amount) FROM wallet CROSS JOIN first CROSS JOIN transfer AS t
-     WHERE t.debit = wallet.id AND t.debit >= 100 AND t.id >= first.id
+     WHERE t.debit = wallet.id AND t.debit >= 100 AND t.id >= first.transfer
        AND t.reason = {Reason.GIFT_SPENT.value}), 0)
   - coalesce((SELECT sum(t.amount) FROM wallet CROSS JOIN first CROSS JOIN transfer AS t
-     WHERE t.credit = wallet.id AND t.credit >= 100 AND t.id >= first.id
-       AND t.reason = {Reason.RETRACT_SPENT.value}), 0)
+     JOIN command AS c ON c.id = t.command
+     JOIN event AS r ON r.room = c.outcome ->> 'room' AND r.seq = c.outcome ->> 'seq'
+     JOIN event AS g ON g.room = r.room AND g.seq = r.body ->> 'gift_seq'
+     WHERE t.credit = wallet.id AND t.credit >= 100 AND t.id >= first.transfer
+       AND t.reason = {Reason.RETRACT_SPENT.value} AND g.command >= first.command), 0)
 """
+"""Gifts since then, less those of them that were taken back."""
 
 _EVENT = "room, seq, command, kind, coins, total_coins, body"
 

@@ -54,7 +54,7 @@ class Wallet(NamedTuple):
     millidiamonds_reserved: int
     gifted_coins: int
     spent_today: int
-    """Coins gifted since the given moment, less those that were taken back."""
+    """Coins gifted since the given moment, less those of these gifts that were taken back."""
 
 
 class BoardLine(NamedTuple):

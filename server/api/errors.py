@@ -69,6 +69,7 @@ def error_response(
     if details:
         error["details"] = details
     error["request_id"] = secrets.token_hex(8)
+    log.info("http.refused", code=code, request_id=error["request_id"])
     headers = {"Retry-After": str(RETRY_AFTER_S[code])} if code in RETRY_AFTER_S else {}
     if code == "unauthorized":
         headers["WWW-Authenticate"] = "Bearer"

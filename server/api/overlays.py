@@ -45,6 +45,12 @@ async def make_overlay(
         shell.verifier.revoke(old)
     shell.overlays[room.id] = token_id
     base = str(request.base_url).rstrip("/")
+    peer = request.client.host if request.client else ""
+    if (
+        peer in shell.settings.trusted_proxies
+        and request.headers.get("X-Forwarded-Proto") == "https"
+    ):
+        base = base.replace("http://", "https://", 1)
     return {"token": token, "url": f"{base}/overlay?room={room.id}&token={token}"}
 
 

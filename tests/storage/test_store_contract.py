@@ -160,6 +160,12 @@ async def test_a_wallet_says_what_was_gifted_today_less_what_was_taken_back(show
     assert (await show.wallet("cleo", 0)).millidiamonds_pending == 501 * 500
 
 
+async def test_taking_back_an_old_gift_makes_room_in_no_new_day(show: Store) -> None:
+    await show.settle([gift("ada", "lion")], NOW_MS)
+    await show.settle([gift("ada"), retract("r1:1")], NOW_MS + DAY_MS)
+    assert (await show.wallet("ada", NOW_MS + DAY_MS)).spent_today == 1
+
+
 async def test_a_statement_lists_the_transfers_newest_first_and_in_pages(show: Store) -> None:
     cake = gift("ada", "cake", quantity=2)
     await show.settle([cake, retract("r1:1", reason="fraud"), gift("ada")], NOW_MS)

@@ -81,3 +81,16 @@ test('close answers open gifts as unknown', async () => {
   assert.equal((await promise).type, 'unknown');
   assert.equal(client.phase, 'closed');
 });
+
+test('leaving ends the waiting of gifts that can no longer be answered', async () => {
+  const client = await joinedClient();
+  const sent = client.gift({ room: 'r', gift: 'spark', key: 'sent' });
+  last().break();
+  const unsent = client.gift({ room: 'r', gift: 'spark', key: 'unsent' });
+  client.leave('r');
+  const answers = await Promise.race([Promise.all([sent, unsent]), turn().then(() => 'still waiting')]);
+  client.close();
+  assert.notEqual(answers, 'still waiting');
+  assert.deepEqual(answers.map((a) => [a.key, a.type]), [['sent', 'unknown'], ['unsent', 'refused']]);
+  assert.equal(client.unanswered, 0);
+});

@@ -38,6 +38,15 @@ test('a held gift stays held over a broken line', () => {
   assert.deepEqual(states(gifts.lineBroke(held)), ['held']);
 });
 
+test('stranded is what is not on the line and has no room; whether it was ever sent is remembered', () => {
+  const kept = ['a', 'b', 'c'].reduce((p, key) => gifts.keep(p, message(key, key)), new Map());
+  const [sent] = gifts.takeDue(kept, 0, (room) => room !== 'c');
+  const [onTheLine, now] = gifts.takeStranded(sent, () => false);
+  assert.deepEqual([[...onTheLine.keys()], now.map((w) => [w.message.key, w.wasSent])], [['a', 'b'], [['c', false]]]);
+  const [rest, later] = gifts.takeStranded(gifts.lineBroke(onTheLine), (room) => room === 'b');
+  assert.deepEqual([[...rest.keys()], later.map((w) => [w.message.key, w.wasSent])], [['b'], [['a', true]]]);
+});
+
 test('a settled gift is forgotten', () => {
   assert.equal(gifts.settle(gifts.keep(new Map(), message('a')), 'a').size, 0);
 });

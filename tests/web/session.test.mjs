@@ -246,3 +246,108 @@ test('unknown messages and messages for rooms that were left do nothing', () => 
   line.do({ type: 'leave', room: 'r' });
   assert.deepEqual(line.say(frame(11, 100, [gift(11, 1)])).effects, []);
 });
+
+// ---- gifts into rooms that we are not in ------------------------------------------------------
+
+const leaving = (line) => line.do({ type: 'leave', room: 'r' });
+const refuseJoin = (line, id, retry = 'fix') =>
+  line.say({ type: 'refused', id, code: 'unknown_room', message: 'No such room.', retry });
+const isNotJoined = (line, key) => {
+  assert.equal(line.answers.length, 1);
+  const [{ message: { message, ...rest } }] = line.answers;
+  assert.deepEqual(rest, { type: 'refused', key, code: 'not_joined', retry: 'fix', local: true });
+  assert.match(message, /\.$/);
+  assert.equal(line.session.pending.size, 0);
+};
+const isUnknown = (line, key) => {
+  assert.deepEqual(line.answers.map((a) => [a.key, a.message.type, a.message.key]), [[key, 'unknown', key]]);
+  assert.match(line.answers[0].message.message, /\.$/);
+  assert.equal(line.session.pending.size, 0);
+};
+
+test('leaving refuses the gifts that were never sent, here, and only those of that room', () => {
+  const line = opened().do({ type: 'join', room: 'other' });
+  line.give('k1').do({ type: 'gift', message: { type: 'gift', key: 'k2', room: 'other', gift: 'spark' } });
+  leaving(line);
+  assert.deepEqual(line.sent, [{ type: 'leave', room: 'r' }]);
+  assert.deepEqual(line.answers.map((a) => [a.key, a.message.code]), [['k1', 'not_joined']]);
+  assert.deepEqual([...line.session.pending.keys()], ['k2']);
+});
+
+test('leaving while the line is down refuses what was given meanwhile', () => {
+  isNotJoined(leaving(broken(live()).give('k1')), 'k1');
+});
+
+test('a refused join refuses the gifts that waited for it', () => {
+  const line = opened();
+  const { id } = line.sent[0];
+  isNotJoined(refuseJoin(line.give('k1'), id), 'k1');
+});
+
+test('a join that is asked again keeps the gifts that wait for it', () => {
+  const line = opened();
+  const { id } = line.sent[0];
+  assert.deepEqual(refuseJoin(line.give('k1'), id, 'same').answers, []);
+  assert.equal(line.session.pending.size, 1);
+});
+
+test('a gift into a room that was left, refused or never joined is refused at once', () => {
+  isNotJoined(leaving(live()).give('k1'), 'k1');
+  const refused = opened();
+  isNotJoined(refuseJoin(refused, refused.sent[0].id).give('k1'), 'k1');
+  isNotJoined(new Line().do({ type: 'start' }).give('k1'), 'k1');
+});
+
+test('a sent gift waits for its answer after leaving, for the server still answers', () => {
+  const line = leaving(live().give('k1'));
+  assert.deepEqual(line.answers, []);
+  line.say(accepted('k1', 11, 1));
+  assert.deepEqual(line.answers.map((a) => a.message.type), ['accepted']);
+  assert.equal(line.session.pending.size, 0);
+});
+
+test('a sent gift is unknown when the line breaks after leaving, and does not go out again', () => {
+  const line = leaving(live().give('k1'));
+  isUnknown(broken(line), 'k1');
+  line.ring('reconnect').do({ type: 'opened' }).say(welcome());
+  assert.deepEqual([line.sent, line.answers], [[], []]);
+});
+
+test('a sent gift is unknown when the room is left after the line broke: it may have been booked', () => {
+  isUnknown(leaving(broken(live().give('k1'))), 'k1');
+});
+
+test('a sent gift is unknown when the join after a reconnect is refused', () => {
+  const line = back(live().give('k1'));
+  isUnknown(refuseJoin(line, line.sent[0].id), 'k1');
+});
+
+test('a sent gift is unknown when the line is closed for good after leaving', () => {
+  isUnknown(broken(leaving(live().give('k1')), 4502), 'k1');
+});
+
+test('a held gift is unknown when its room is left, or was left before it would be held', () => {
+  const busy = { type: 'refused', key: 'k1', code: 'busy', message: 'Busy.', retry: 'same' };
+  isUnknown(leaving(live().give('k1').say(busy)), 'k1');
+  const line = leaving(live().give('k1')).say(busy);
+  isUnknown(line, 'k1');
+  assert.deepEqual(line.emitted('delayed'), [], 'it will not be sent again');
+});
+
+test('an unknown gift can be given again with its key, to learn what became of it', () => {
+  const line = live().give('k1');
+  const [first] = line.sent;
+  leaving(broken(line));
+  line.do({ type: 'join', room: 'r' }).ring('reconnect').do({ type: 'opened' }).say(welcome());
+  line.say(joined(11, 101, { id: line.sent[0].id }));
+  assert.deepEqual(line.give('k1').sent, [first]);
+  assert.equal(line.say(accepted('k1', 11, 1, { replayed: true })).answers[0].message.replayed, true);
+});
+
+test('a hundred gifts into a room that was left do not block the next room', () => {
+  const line = broken(live());
+  for (let i = 0; i < 100; i++) line.give(`k${i}`);
+  assert.equal(leaving(line).answers.length, 100);
+  line.do({ type: 'join', room: 'r' }).give('next');
+  assert.deepEqual(line.answers, []);
+});

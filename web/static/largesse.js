@@ -87,21 +87,31 @@ export class Largesse extends EventTarget {
     this.#run({ type: 'join', room });
   }
 
+  /** Stop following a room. Gifts that wait for it are answered, see `gift`. */
   leave(room) {
     this.#run({ type: 'leave', room });
   }
 
   /**
-   * Give a gift. It is sent as soon as the room is joined, and again, with the same key, until the
-   * server has answered.
+   * Give a gift into a room that you `join` or have joined. It is sent as soon as the room is joined,
+   * and again, with the same key, until the server has answered.
+   *
+   * After `leave`, or a refused `join`, a gift that was never sent is answered here: `refused` with
+   * the code `not_joined` and `local: true`. So is a gift into a room that you did not `join`. One
+   * that is on its way is still answered by the server, unless the connection breaks first or the
+   * server would have it sent again: then the answer is `unknown`.
    *
    * @param {object} gift
    * @param {string} gift.room @param {string} gift.gift @param {number} [gift.quantity]
    * @param {string} [gift.to] @param {number} [gift.price]  coins per gift that you showed
    * @param {string} [gift.message] @param {'public'|'anonymous'} [gift.visibility]
-   * @param {string} [gift.key]  only to send again a gift whose answer an earlier page never saw
+   * @param {string} [gift.key]  only to send again a gift whose answer was `unknown`, or
+   *   which an earlier page never saw
    * @returns {Promise<object>} the server's `accepted` or `refused` message; never rejects.
-   *   `{type: 'unknown'}` when `close` was called first: the gift may or may not have been booked.
+   *   `{type: 'unknown', key, message}` when no answer can come any more, because of `close` or as
+   *   above: the gift may or may not have been booked. To learn what became of it, `join` the room
+   *   and give it again later with that key and the same fields: `gift({ ...fields, key })`. If it
+   *   was booked you get the first answer again (`replayed`); if not, it is booked now, once.
    */
   gift({ key = this.newKey(), ...fields }) {
     const known = this.#answers.get(key);

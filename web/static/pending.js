@@ -9,6 +9,9 @@
  *     unsent → the room is not joined (yet, or any more): goes out after the next `joined`
  *     sent   → on the line; back to unsent when the line breaks
  *     held   → refused with `retry: same`; goes out again at `retryAtMs`
+ *
+ * A gift whose room was left, or may not be joined, never goes out again. One that is on the line
+ * keeps waiting, for the server still answers it; the others are stranded, and answered here.
  */
 
 /** More waiting gifts than this are refused here: a person does not tap that fast, a bug does. */
@@ -21,6 +24,7 @@ const RETRY_CAP_MS = 30_000;
  * @typedef {object} Waiting
  * @property {object} message   the `gift` message as it goes over the wire, key included
  * @property {'unsent'|'sent'|'held'} state
+ * @property {boolean} wasSent  went out at least once, so it may have been booked
  * @property {number} retryAtMs when a held gift may go out
  * @property {number} refusals  how often it was refused with `retry: same`
  */
@@ -29,7 +33,7 @@ const put = (pending, key, waiting) => new Map(pending).set(key, waiting);
 
 /** Keep a new gift. */
 export function keep(pending, message) {
-  return put(pending, message.key, { message, state: 'unsent', retryAtMs: 0, refusals: 0 });
+  return put(pending, message.key, { message, state: 'unsent', wasSent: false, retryAtMs: 0, refusals: 0 });
 }
 
 /** The gift has its final answer. */
@@ -61,7 +65,18 @@ export function takeDue(pending, nowMs, isJoined) {
   const due = (w) => isJoined(w.message.room)
     && (w.state === 'unsent' || (w.state === 'held' && w.retryAtMs <= nowMs));
   const messages = [...pending.values()].filter(due).map((w) => w.message);
-  return [change(pending, due, (w) => ({ ...w, state: 'sent' })), messages];
+  return [change(pending, due, (w) => ({ ...w, state: 'sent', wasSent: true })), messages];
+}
+
+/**
+ * The gifts that no answer can come for: not on the line, and in no room that `isWanted` says we
+ * are in or on our way to.
+ * @returns {[Map<string, Waiting>, Waiting[]]} the gifts that still wait, and the stranded ones
+ */
+export function takeStranded(pending, isWanted) {
+  const isStranded = (w) => w.state !== 'sent' && !isWanted(w.message.room);
+  const rest = new Map([...pending].filter(([, w]) => !isStranded(w)));
+  return [rest, [...pending.values()].filter(isStranded)];
 }
 
 /** When the next held gift is due, or null. */

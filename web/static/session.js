@@ -81,22 +81,24 @@ function welcomed(session, message, now_ms) {
 function closed(session, { code, reason, now_ms, random }) {
   if (session.phase === 'closed' || session.phase === 'waiting') return [session, []];
   const rooms = new Map([...session.rooms].map(([name, room]) => [name, disconnected(room)]));
-  const lost = { ...session, rooms, pending: gifts.lineBroke(session.pending), liveSinceMs: null };
+  const [lost, answers] = answerStranded(
+    { ...session, rooms, pending: gifts.lineBroke(session.pending), liveSinceMs: null });
   const why = { code, message: reason || closeSentence(code) };
   if (!comesBack(code)) {
-    return [{ ...lost, phase: 'refused' }, [cancelTimers(), emit('state', { phase: 'refused', ...why })]];
+    return [{ ...lost, phase: 'refused' },
+      [cancelTimers(), ...answers, emit('state', { phase: 'refused', ...why })]];
   }
   const worked = session.liveSinceMs !== null && now_ms - session.liveSinceMs >= WORKED_MS;
   const attempt = worked ? 0 : session.attempt;
   const inMs = reconnectMs(attempt, random, session.reconnectAfterMs);
   const state = { phase: 'reconnecting', in_ms: inMs, at_ms: now_ms + inMs, ...why };
   return [{ ...lost, phase: 'waiting', attempt: attempt + 1, reconnectAfterMs: 0 },
-    [cancelTimers(), timer('reconnect', inMs), emit('state', state)]];
+    [cancelTimers(), timer('reconnect', inMs), ...answers, emit('state', state)]];
 }
 
 function stop(session) {
-  const unknown = { type: 'unknown', message: 'The connection was closed before the answer came.' };
-  const answers = [...session.pending.keys()].map((key) => answer(key, { ...unknown, key }));
+  const answers = [...session.pending.keys()].map(
+    (key) => answer(key, unknown(key, 'The connection was closed before the answer came.')));
   return [{ ...session, phase: 'closed', pending: new Map() },
     [cancelTimers(), drop(1000, 'closed by the client'), ...answers, emit('state', { phase: 'closed' })]];
 }
@@ -152,7 +154,8 @@ function join(session, name) {
 function leave(session, name) {
   const rooms = new Map(session.rooms);
   if (!rooms.delete(name)) return [session, []];
-  return [{ ...session, rooms }, session.phase === 'live' ? [send({ type: 'leave', room: name })] : []];
+  const told = session.phase === 'live' ? [send({ type: 'leave', room: name })] : [];
+  return after(told, answerStranded({ ...session, rooms }));
 }
 
 /** Let `change` decide about one room; `id` is a fresh id in case it has to ask. */
@@ -178,6 +181,7 @@ function gift(session, { message, now_ms }) {
   if (session.phase === 'closed' || session.phase === 'refused') {
     return [session, [answer(key, refusedHere(key, 'not_connected', 'You are not connected.'))]];
   }
+  if (!session.rooms.has(message.room)) return [session, [answer(key, notJoined(key))]];
   if (session.pending.size >= gifts.PENDING_MAX) {
     return [session, [answer(key, refusedHere(key, 'busy', 'Too many gifts are still waiting for an answer.'))]];
   }
@@ -185,7 +189,21 @@ function gift(session, { message, now_ms }) {
 }
 
 /** A refusal in the server's shape that never left this client, so nothing can have been booked. */
-const refusedHere = (key, code, message) => ({ type: 'refused', key, code, message, retry: 'new', local: true });
+const refusedHere = (key, code, message, retry = 'new') =>
+  ({ type: 'refused', key, code, message, retry, local: true });
+
+const notJoined = (key) => refusedHere(key, 'not_joined', 'You are not in this room.', 'fix');
+
+/** No answer will come any more, and the gift may or may not have been booked. */
+const unknown = (key, message) => ({ type: 'unknown', key, message });
+
+/** Answer the gifts that can neither go out nor be answered by the server any more. */
+function answerStranded(session) {
+  const [pending, stranded] = gifts.takeStranded(session.pending, (name) => session.rooms.has(name));
+  const answers = stranded.map(({ message: { key }, wasSent }) => answer(key,
+    wasSent ? unknown(key, 'You are not in this room any more, and the answer has not come.') : notJoined(key)));
+  return [{ ...session, pending }, answers];
+}
 
 function sendDue(session, now_ms) {
   if (session.phase !== 'live') return [session, []];
@@ -214,8 +232,10 @@ function giftRefused(session, message, { now_ms, random }) {
     return [{ ...session, pending: gifts.settle(session.pending, message.key) },
       [answer(message.key, message), emit('refused', message)]];
   }
-  const pending = gifts.hold(session.pending, message.key, message, now_ms, random);
-  return after([emit('delayed', message)], sendDue({ ...session, pending }, now_ms));
+  const held = { ...session, pending: gifts.hold(session.pending, message.key, message, now_ms, random) };
+  const { room } = session.pending.get(message.key).message;
+  if (!session.rooms.has(room)) return after([emit('refused', message)], answerStranded(held));
+  return after([emit('delayed', message)], sendDue(held, now_ms));
 }
 
 /** Busy servers are asked again; a room that does not exist or is not for us is given up. */
@@ -227,5 +247,5 @@ function joinRefused(session, room, message) {
   }
   const rooms = new Map(session.rooms);
   rooms.delete(room.name);
-  return [{ ...session, rooms }, [told]];
+  return after([told], answerStranded({ ...session, rooms }));
 }

@@ -36,7 +36,7 @@ let told = 0;
 loadPictures();
 if (CSS.supports('color', query.get('bg') ?? '')) document.body.style.background = query.get('bg');
 if (token && room) follow(new Largesse({ token }));
-else say('This overlay’s address is not complete: it needs ?token=…&room=…. Copy it again from the studio.');
+else say('This overlay’s address is not complete: it needs ?token=…&room=…. Make a new overlay link.');
 
 function follow(client) {
   on('gift', (gift) => offer(alerts, gift, Date.now()));
