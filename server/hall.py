@@ -106,7 +106,7 @@ class Hall:
         else:
             self.tick_ms = max(tick_ms, self.tick_ms * 9 // 10)
 
-    def quiet(self, now_ms: int) -> bool:
+    def quiet(self) -> bool:
         """Whether there is nothing left that a later tick has to send."""
         return bool(
             not self.room.pending

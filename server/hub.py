@@ -317,7 +317,7 @@ class Hub:
             self.metrics.flush.observe(spent)
             hall.adapt(spent * 1000, self.settings.tick_ms)
             hall.due_ms = now_ms + hall.tick_ms
-        if not hall.quiet(now_ms):
+        if not hall.quiet():
             self.restless.add(hall)
 
     def _write_all(self, hall: Hall, data: bytes) -> None:

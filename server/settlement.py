@@ -143,7 +143,7 @@ class Settlement:
     def full(self) -> bool:
         return len(self._queue) >= self._queue_max
 
-    def has_room(self) -> bool:
+    def half_empty(self) -> bool:
         """Whether those who were told `busy` may try again: half of the queue is free."""
         return len(self._queue) * 2 <= self._queue_max
 

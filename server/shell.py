@@ -174,7 +174,7 @@ class Shell:
         while True:
             await asyncio.sleep(LET_GO_MS / 1000)
             count = len(self._held_back) // 25 + 8
-            while self._held_back and count and self.settlement.has_room():
+            while self._held_back and count and self.settlement.half_empty():
                 self._read_again(self._held_back.popleft())
                 count -= 1
 
