@@ -8,12 +8,12 @@ from typing import Any
 from litestar import Request
 
 from protocol.codec import UNSEEN_CHARACTERS
+from protocol.messages import KEY_CHARACTERS_MAX
 from server.api.errors import ApiError
-from server.auth import Identity, same_secret
+from server.auth import USER_ID, Identity, same_secret
 from server.shell import Shell
 
-ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-KEY_CHARACTERS_MAX = 64
+ID = re.compile(USER_ID)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from litestar import Request, Router, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from protocol.messages import MONEY_MAX
 from rules.commands import Grant, Granted, HideGift, Refused, RetractGift
 from rules.events import split_gift_id
 from rules.levels import level_of
@@ -82,7 +83,7 @@ async def show_statement(
     state: State,
     request: Request[Any, Any, Any],
     user: FromPath[str],
-    cursor: Annotated[int | None, QueryParameter(ge=1, le=2**53 - 1)] = None,
+    cursor: Annotated[int | None, QueryParameter(ge=1, le=MONEY_MAX)] = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """Every transfer that touched the user's accounts, newest first, with the balance after it."""

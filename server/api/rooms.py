@@ -8,6 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from protocol.messages import MONEY_MAX
 from rules.book import Room
 from rules.commands import CloseRoom, OpenRoom, Refused
 from rules.events import Event
@@ -21,8 +22,8 @@ EVENTS_MAX = 1_000
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIST_MAX)]
 EventsLimit = Annotated[int, QueryParameter(ge=1, le=EVENTS_MAX)]
-Seq = Annotated[int, QueryParameter(ge=0, le=2**53 - 1)]
-MaybeSeq = Annotated[int | None, QueryParameter(ge=0, le=2**53 - 1)]
+Seq = Annotated[int, QueryParameter(ge=0, le=MONEY_MAX)]
+MaybeSeq = Annotated[int | None, QueryParameter(ge=0, le=MONEY_MAX)]
 
 
 class RoomOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
