@@ -198,10 +198,11 @@ async def test_pages_come_back_after_a_restart_and_totals_still_verify(
     ann = await viewer(browser, live, "Ann")
     ben = await viewer(browser, live, "Ben")
     over = await overlay(browser, live)
-    had_coins = await ann.number("#balance")
+    had_coins, total_coins = await ann.number("#balance"), await ben.number("#total") + 5
     await ann.give("note")
     await expect(ann.page.locator("#balance")).to_have_text(f"{had_coins - 5:,} coins")
-    total_coins = await ben.number("#total")
+    # Ann's own answer may come before Ben's frame, and the kill must not fall between the two.
+    await expect(ben.page.locator("#total")).to_have_text(f"{total_coins:,}")
 
     await settled(live.restart())
     # Given while the line may still be down: it waits, and goes out once, under its one key.
