@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check fmt bench constraints clean
+.PHONY: help setup demo test test-slow check fmt bench story constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ fmt: $(READY)  ## put the style right
 
 bench: $(READY)  ## every figure beside its reference, from one run
 	$(BIN)/python -m bench
+
+story: $(READY)  ## tell docs/story.md anew: a server is asked, its answers are written down
+	PYTHONPATH=.:tests $(BIN)/python -m story
 
 constraints: $(READY)  ## pin what is installed now, after testing it
 	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt

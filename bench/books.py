@@ -16,7 +16,8 @@ import uvloop
 from bench.control import Line
 from bench.house import GIFTS_STEADY, SENDERS, gift, opening
 from rules.catalogue import built_in
-from rules.commands import Policy, SetPolicy
+from rules.commands import SetPolicy
+from rules.policy import Policy
 from server.clock import now_ms
 from storage import open_store
 from storage.sqlite import connect_writer
@@ -40,7 +41,7 @@ async def settle(line: Line, database: str) -> None:
             results = await store.settle(batch, now_ms())
             spent_s += time.perf_counter() - began
             cpu_s += time.process_time() - cpu
-            assert all(result.event for result in results), results[0]
+            assert all(result.events for result in results), results[0]
             gifts += size
         line.say(per_s=gifts / spent_s, cpu_us=cpu_s / gifts * 1e6)
     await store.close()

@@ -59,7 +59,7 @@ class Stage:
 
     async def _settle(self, commands: list[Any]) -> Batch:
         results = await self.shell.store.settle(commands, now_ms())
-        assert all(result.event is not None for result in results), results[0]
+        assert all(result.events for result in results), results[0]
         return [Order(command, None) for command in commands], results
 
     async def prepare_quiet(self, rounds: int, payload_bytes: int) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Stage:
         hides = [
             HideGift(actor="operator", key=f"h{e.seq}", gift_id=f"{ROOM}:{e.seq}")
             for r in gifts[1]
-            if (e := r.event)
+            for e in r.events
         ]
         orders, results = await self._settle(hides)
         padded = [self._pad(result, payload_bytes) for result in results]
@@ -84,11 +84,10 @@ class Stage:
         return {"payload_bytes": payload_bytes}
 
     def _pad(self, result: Result, payload_bytes: int) -> Result:
-        event = result.event
-        assert event is not None
+        [event] = result.events
         missing = payload_bytes - len(self._alone(event))
         assert missing >= 0, "the payload is too small for an event"
-        return result._replace(event=event._replace(body=event.body + b" " * missing))
+        return result._replace(events=(event._replace(body=event.body + b" " * missing),))
 
     def _alone(self, event: Any) -> bytes:
         """The frame that the event would be alone in."""
@@ -110,9 +109,9 @@ class Stage:
             numbers = islice(self._numbers, events)
             gifts = [gift(n % SENDERS, n, GIFTS_STEADY) for n in numbers]
             self._batches.append(await self._settle(gifts))
-        shown = [result.event for _, results in self._batches for result in results]
+        shown = [e for _, results in self._batches for r in results for e in r.events]
         alone = sum(len(self._alone(event)) for event in shown) / len(shown)
-        bodies = sum(len(event.body) + 1 for event in shown if event) / rounds
+        bodies = sum(len(event.body) + 1 for event in shown) / rounds
         empty = len(self._alone(shown[0])) - len(shown[0].body if shown[0] else b"")
         return {"alone_bytes": round(alone), "joined_bytes": round(bodies + empty)}
 

@@ -157,6 +157,8 @@ class GiftEvent(Part, frozen=True, kw_only=True, tag_field="kind", tag="gift"):
     merged: int
     from_total: int | None = None
     message: str | None = None
+    level_up: int | None = None
+    """The gifter level that the sender reached with this gift."""
 
 
 class GiftRetracted(Part, frozen=True, kw_only=True, tag_field="kind", tag="gift_retracted"):
@@ -302,10 +304,17 @@ class Pong(Message, frozen=True, kw_only=True, tag="pong"):
     id: str | None = None
 
 
+class LevelUp(Message, frozen=True, kw_only=True, tag="level_up"):
+    room: str
+    user: Person
+    level: int
+
+
 class Notice(Message, frozen=True, kw_only=True, tag="notice"):
     code: str
     message: str
     reconnect_after_ms: int | None = None
+    details: dict[str, int | str | None] | None = None
 
 
 ServerMessage = (
@@ -319,6 +328,7 @@ ServerMessage = (
     | Standing
     | Viewers
     | ComboEnded
+    | LevelUp
     | Balance
     | Heartbeat
     | Pong

@@ -1,29 +1,10 @@
-"""The rows that a batch of commands touches, and what the batch did to them.
+"""One batch's working copy of the rows that it touches, and what the batch did to them.
 
 Storage fills a book with what `touches` asks for, `settle` works on it, and storage writes back
 what changed. A row that is asked for and does not exist is simply absent; `settle` makes it.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple, assert_never
-
-import msgspec
-
-from rules.combos import Combo
-from rules.commands import (
-    AnyCommand,
-    AnyOutcome,
-    CloseRoom,
-    Grant,
-    HideGift,
-    OpenRoom,
-    Policy,
-    RenewEpochs,
-    RetractGift,
-    SendGift,
-    SetPolicy,
-)
-from rules.events import Event, split_gift_id
+from rules.events import Event
 from rules.ledger import (
     FIRST_USER_ACCOUNT,
     MONEY_MAX,
@@ -36,94 +17,30 @@ from rules.ledger import (
     has_room,
     move,
 )
+from rules.policy import Policy
+from rules.rows import (
+    Correction,
+    Creator,
+    CreatorDay,
+    Earning,
+    Endpoint,
+    GiftRecord,
+    JournalRow,
+    Mark,
+    Member,
+    Payout,
+    Purchase,
+    Refund,
+    Room,
+    Spent,
+    Suspense,
+    User,
+)
 
+DAY_MS = 86_400_000
 
-class Room(msgspec.Struct, gc=False):
-    id: str
-    title: str
-    creator: str
-    creator_name: str
-    status: str
-    epoch: str
-    seq: int
-    total_coins: int
-    opened_ms: int
-
-
-class User(msgspec.Struct, gc=False):
-    id: str
-    name: str
-    gifted_coins: int
-    """Coins gifted publicly and not taken back, over all rooms: what the gifter level is made of. A
-    level that rose with an anonymous gift would name its giver."""
-
-
-class Member(msgspec.Struct, gc=False):
-    """A user in a room: what the board and the combos need."""
-
-    room: str
-    user: str
-    name: str
-    coins: int
-    """Coins gifted publicly here and not taken back. Anonymous gifts are on no board."""
-    reached_seq: int
-    """When the sum became what it is: ties go to who was there first."""
-    combo: Combo | None = None
-    anonymous_combo: Combo | None = None
-
-
-class GiftRecord(msgspec.Struct, frozen=True, gc=False):
-    """A gift of the past, as a retraction needs it."""
-
-    room: str
-    seq: int
-    sender: str
-    recipient: str
-    recipient_name: str
-    gift: str
-    coins: int
-    millidiamonds: int
-    anonymous: bool
-
-
-class Spent(NamedTuple):
-    """What a key was used for, and the answer it got."""
-
-    fingerprint: str
-    outcome: AnyOutcome
-
-
-class JournalRow(NamedTuple):
-    """A command that the books keep, with its outcome."""
-
-    id: int
-    actor: str
-    key: str
-    kind: str
-    fingerprint: str
-    body: bytes
-    outcome: bytes
-
-
-class Mark(NamedTuple):
-    """Something that may happen to a gift once: `retracted` or `hidden`."""
-
-    room: str
-    gift_seq: int
-    kind: str
-    seq: int
-
-
-class Touched(NamedTuple):
-    """The rows to load before settling."""
-
-    keys: set[tuple[str, str]]
-    rooms: set[str]
-    gifts: set[tuple[str, int]]
-    users: set[str]
-    accounts: set[tuple[str, str]]
-    members: set[tuple[str, str]]
-    all_rooms: bool = False
+RareRow = Purchase | Refund | Payout | Suspense | Correction | Endpoint | Creator
+"""Rows with an id that no gift writes, or that many gifts of a batch share."""
 
 
 class Book:
@@ -143,20 +60,33 @@ class Book:
         self.accounts: dict[tuple[str, str], Account] = {}
         self.gifts: dict[tuple[str, int], GiftRecord] = {}
         self.marks: dict[tuple[str, int, str], Mark] = {}
+        self.creators: dict[str, Creator] = {}
+        self.purchases: dict[str, Purchase] = {}
+        self.refunds: dict[str, Refund] = {}
+        self.payouts: dict[str, Payout] = {}
+        self.suspense: dict[int, Suspense] = {}
+        self.corrections: dict[int, Correction] = {}
+        self.endpoints: dict[str, Endpoint] = {}
         # What the batch did.
         self.journal: list[JournalRow] = []
         self.transfers: list[Transfer] = []
         self.events: list[Event] = []
         self.new_marks: list[Mark] = []
         self.new_policies: list[tuple[int, Policy]] = []
+        self.erased: set[str] = set()
         self.changed_rooms: dict[str, Room] = {}
         self.changed_users: dict[str, User] = {}
         self.changed_members: dict[tuple[str, str], Member] = {}
         self.changed_accounts: dict[tuple[str, str], Account] = {}
+        self.changed_rows: dict[tuple[str, str | int], RareRow] = {}
+        self.creator_days: dict[tuple[str, int, str], CreatorDay] = {}
+        self.earnings: dict[tuple[str, int, str], Earning] = {}
 
     def set_policy(self, policy: Policy | None) -> None:
         self.policy = policy
         self.catalogue = {gift.id: gift for gift in policy.catalogue.gifts} if policy else {}
+
+    # Accounts
 
     def account(self, owner: str, code: Code) -> Account:
         """The account, made now if this is its first use."""
@@ -189,12 +119,22 @@ class Book:
         self.changed_accounts[source.owner, source.code] = source
         self.changed_accounts[target.owner, target.code] = target
 
-    def user(self, id: str, name: str) -> User:
-        """The user, under the name they go by now."""
+    def pay(
+        self, reason: Reason, source: tuple[str, Code], target: tuple[str, Code], amount: int
+    ) -> None:
+        """Move for the command that is being decided; nothing when the amount is 0."""
+        if amount:
+            self.move(
+                self.next_command, reason, self.account(*source), self.account(*target), amount
+            )
+
+    # People
+
+    def user(self, id: str, now_ms: int) -> User:
+        """The user, made now if this is the first that is heard of them, and about to change."""
         found = self.users.get(id)
         if found is None:
-            found = self.users[id] = User(id, name, 0)
-        found.name = name
+            found = self.users[id] = User(id, "", 0, now_ms)
         self.changed_users[id] = found
         return found
 
@@ -206,12 +146,47 @@ class Book:
         self.changed_members[room, user] = found
         return found
 
+    def creator(self, id: str) -> Creator:
+        """The creator, made now if this is their first gift, and about to change."""
+        found = self.creators.get(id)
+        if found is None:
+            found = self.creators[id] = Creator(id)
+        self.changed_rows["creator", id] = found
+        return found
+
+    # History and rows
+
     def log(self, event: Event) -> None:
         self.events.append(event)
 
     def mark(self, mark: Mark) -> None:
         self.marks[mark.room, mark.gift_seq, mark.kind] = mark
         self.new_marks.append(mark)
+
+    def keep(self, row: RareRow) -> None:
+        """Note that a row is new or changed."""
+        table = type(row).__name__.lower()
+        self.changed_rows[table, row.id] = row
+
+    def count_earning(
+        self, creator: str, day: int, gift: str, gifts: int, coins: int, millidiamonds: int
+    ) -> None:
+        found = self.earnings.get((creator, day, gift))
+        if found is None:
+            found = self.earnings[creator, day, gift] = Earning(creator, day, gift, 0, 0, 0)
+        found.gifts += gifts
+        found.coins += coins
+        found.millidiamonds += millidiamonds
+
+    def count_board(self, creator: str, day: int, user: str, name: str, coins: int) -> None:
+        """Count a public gift, or one that was taken back, on the creator's board of that day."""
+        found = self.creator_days.get((creator, day, user))
+        if found is None:
+            found = CreatorDay(creator, day, user, name, 0, 0)
+            self.creator_days[creator, day, user] = found
+        found.name = name
+        found.coins += coins
+        found.reached = self.next_command
 
 
 def new_book() -> Book:
@@ -220,48 +195,3 @@ def new_book() -> Book:
     for code, id in SYSTEM_ACCOUNTS.items():
         book.accounts[SYSTEM, code] = Account(id, SYSTEM, code.value, 0, 0)
     return book
-
-
-def touches_at_first(commands: Iterable[AnyCommand]) -> Touched:
-    """The rows that are named by the commands themselves."""
-    touched = Touched(set(), set(), set(), set(), set(), set())
-    for command in commands:
-        touched.keys.add((command.actor, command.key))
-        match command:
-            case SendGift():
-                touched.rooms.add(command.room)
-                touched.users.add(command.sender)
-                touched.accounts.add((command.sender, Code.COINS))
-                touched.members.add((command.room, command.sender))
-            case OpenRoom():
-                touched.rooms.add(command.room)
-                # The next gift of this batch may be for the new room; its creator is not new.
-                touched.accounts.add((command.creator, Code.DIAMONDS_PENDING))
-            case CloseRoom():
-                touched.rooms.add(command.room)
-            case Grant():
-                touched.accounts.add((command.user, Code.COINS))
-            case RetractGift() | HideGift():
-                if place := split_gift_id(command.gift_id):
-                    touched.gifts.add(place)
-                    touched.rooms.add(place[0])
-            case RenewEpochs():
-                touched = touched._replace(all_rooms=True)
-            case SetPolicy():
-                pass
-            case _:
-                assert_never(command)
-    return touched
-
-
-def touches_then(book: Book) -> Touched:
-    """The rows that only the first ones name: creators of rooms, parties of old gifts."""
-    touched = Touched(set(), set(), set(), set(), set(), set())
-    for room in book.rooms.values():
-        touched.accounts.add((room.creator, Code.DIAMONDS_PENDING))
-    for gift in book.gifts.values():
-        touched.users.add(gift.sender)
-        touched.members.add((gift.room, gift.sender))
-        touched.accounts.add((gift.sender, Code.COINS))
-        touched.accounts.add((gift.recipient, Code.DIAMONDS_PENDING))
-    return touched

@@ -1,35 +1,30 @@
-"""Everything that can be asked of the books, and everything they can answer.
+"""Everything that can be asked of the books.
 
 A command is what the journal keeps: with the ones before it, it determines its outcome completely.
 `actor` and `key` name it for ever; the same pair with the same content gets the first answer again.
+What each one answers is in rules/outcomes.py.
 """
 
 import hashlib
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from rules.catalogue import Catalogue
-
-
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's settings that money depends on. They live in the books, not beside them."""
-
-    catalogue: Catalogue
-    rate_permille: int = 500
-    """Millidiamonds that a creator earns per coin."""
-    combo_window_ms: int = 3_000
-    require_adult: bool = True
+from rules.policy import Policy
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
     actor: str
-    """`user:<id>`, `backend` or `operator`."""
+    """`user:<id>`, `backend`, `operator` or `provider:<name>`."""
     key: str
 
 
 class SetPolicy(Command, frozen=True, kw_only=True, tag="set_policy"):
     policy: Policy
+
+
+# Rooms and gifts
 
 
 class OpenRoom(Command, frozen=True, kw_only=True, tag="open_room"):
@@ -42,12 +37,6 @@ class OpenRoom(Command, frozen=True, kw_only=True, tag="open_room"):
 
 class CloseRoom(Command, frozen=True, kw_only=True, tag="close_room"):
     room: str
-
-
-class Grant(Command, frozen=True, kw_only=True, tag="grant"):
-    user: str
-    coins: int
-    reason: str
 
 
 class SendGift(Command, frozen=True, kw_only=True, tag="gift"):
@@ -68,6 +57,14 @@ class RetractGift(Command, frozen=True, kw_only=True, tag="retract_gift"):
     reason: str
 
 
+class ReverseGifts(Command, frozen=True, kw_only=True, tag="reverse_gifts"):
+    """Retract many gifts of one sender; those that were retracted before are passed over."""
+
+    user: str
+    gifts: tuple[str, ...]
+    reason: str
+
+
 class HideGift(Command, frozen=True, kw_only=True, tag="hide_gift"):
     gift_id: str
 
@@ -78,121 +75,248 @@ class RenewEpochs(Command, frozen=True, kw_only=True, tag="renew_epochs"):
     salt: str
 
 
-AnyCommand = (
-    SetPolicy | OpenRoom | CloseRoom | Grant | SendGift | RetractGift | HideGift | RenewEpochs
-)
+# Coins and money
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
-    pass
-
-
-class ComboShown(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
-    count: int
-    coins: int
-    ends_ms: int
-
-
-class GiftAccepted(Outcome, frozen=True, kw_only=True, tag="gift_accepted"):
-    room: str
-    seq: int
-    gift: str
-    quantity: int
-    coins: int
-    balance_coins: int
-    total_coins: int
-    combo: ComboShown | None = None
-    at_ms: int
-    millidiamonds: int
-    """What the creator earned; frozen here, and for no viewer to see."""
-
-
-class PolicySet(Outcome, frozen=True, kw_only=True, tag="policy_set"):
-    catalogue: str
-
-
-class RoomOpened(Outcome, frozen=True, kw_only=True, tag="room_opened"):
-    room: str
-    epoch: str
-
-
-class RoomClosed(Outcome, frozen=True, kw_only=True, tag="room_closed"):
-    room: str
-    seq: int
-
-
-class Granted(Outcome, frozen=True, kw_only=True, tag="granted"):
+class Grant(Command, frozen=True, kw_only=True, tag="grant"):
     user: str
     coins: int
-    balance_coins: int
+    reason: str
 
 
-class GiftRetracted(Outcome, frozen=True, kw_only=True, tag="gift_retracted"):
-    gift_id: str
-    room: str
-    seq: int
-    coins: int
+class StartPurchase(Command, frozen=True, kw_only=True, tag="start_purchase"):
+    purchase: str
+    """The id, drawn by the server; a retry of the wish gets the first one."""
+    user: str
+    adult: bool = False
+    provider: str
+    bundle: str | None = None
+    coins: int | None = None
+
+
+class AttachCheckout(Command, frozen=True, kw_only=True, tag="attach_checkout"):
+    purchase: str
+    checkout: str
+    """The provider's name for the checkout."""
+    url: str
+
+
+class SettlePurchase(Command, frozen=True, kw_only=True, tag="settle_purchase"):
+    """The provider says that it has the money."""
+
+    purchase: str
+    payment: str
+    amount_minor: int
+    currency: str
+
+
+class FailPurchase(Command, frozen=True, kw_only=True, tag="fail_purchase"):
+    purchase: str
+    reason: str
+
+
+class RefundPurchase(Command, frozen=True, kw_only=True, tag="refund_purchase"):
+    """Give money back: `coins` None means what is unspent of this purchase."""
+
+    refund: str
+    """The id, drawn by the server."""
+    purchase: str
+    coins: int | None = None
+    reason: str
+    sent: bool = False
+    """The provider has paid it back already: this only books it."""
+
+
+class RefundSent(Command, frozen=True, kw_only=True, tag="refund_sent"):
+    refund: str
+
+
+class ChargeBack(Command, frozen=True, kw_only=True, tag="charge_back"):
+    """The payer's bank took the money back."""
+
+    purchase: str
+    reason: str
+
+
+class Suspend(Command, frozen=True, kw_only=True, tag="suspend"):
+    """Something from outside that the books cannot place: a person has to look at it."""
+
+    subject: str
+    why: str
+    note: str
+
+
+class SettleSuspense(Command, frozen=True, kw_only=True, tag="settle_suspense"):
+    entry: int
+    note: str
+
+
+class ProposeCorrection(Command, frozen=True, kw_only=True, tag="propose_correction"):
+    user: str
+    account: Literal["coins", "coin_debt", "diamonds_available", "diamond_debt"]
+    amount: int
+    """What the balance should change by; a debt is below zero."""
+    reason: str
+
+
+class DecideCorrection(Command, frozen=True, kw_only=True, tag="decide_correction"):
+    """Approve or reject what somebody else proposed."""
+
+    correction: int
+    approve: bool
+
+
+# People
+
+
+class SetLimits(Command, frozen=True, kw_only=True, tag="set_limits"):
+    """None takes a limit of one's own away; what is left out stays as it is."""
+
+    user: str
+    daily_coins: int | UnsetType | None = UNSET
+    weekly_coins: int | UnsetType | None = UNSET
+    monthly_coins: int | UnsetType | None = UNSET
+    per_gift_coins: int | UnsetType | None = UNSET
+
+
+class PauseGifting(Command, frozen=True, kw_only=True, tag="pause_gifting"):
+    user: str
+    days: int
+
+
+class Freeze(Command, frozen=True, kw_only=True, tag="freeze"):
+    user: str
+    reason: str
+
+
+class Unfreeze(Command, frozen=True, kw_only=True, tag="unfreeze"):
+    user: str
+
+
+class HideLevel(Command, frozen=True, kw_only=True, tag="hide_level"):
+    user: str
+    hidden: bool
+
+
+class EraseUser(Command, frozen=True, kw_only=True, tag="erase_user"):
+    """Forget who somebody is; what they gave and got stays booked under their id."""
+
+    user: str
+
+
+# Creators
+
+
+class SetRate(Command, frozen=True, kw_only=True, tag="set_rate"):
+    """A rate of the creator's own from a moment on, never for what was earned before."""
+
+    creator: str
+    rate_permille: int
+    from_ms: int | None = None
+    until_ms: int | None = None
+
+
+class ReleaseDiamonds(Command, frozen=True, kw_only=True, tag="release_diamonds"):
+    """Make available what has been pending for `hold_days`."""
+
+    creator: str
+
+
+class RequestPayout(Command, frozen=True, kw_only=True, tag="request_payout"):
+    creator: str
     millidiamonds: int
+    flags: tuple[str, ...] = ()
+    """What a reviewer should look at; found by the server when it was asked."""
 
 
-class GiftHidden(Outcome, frozen=True, kw_only=True, tag="gift_hidden"):
-    gift_id: str
-    room: str
-    seq: int
+class ApprovePayout(Command, frozen=True, kw_only=True, tag="approve_payout"):
+    payout: str
 
 
-class EpochsRenewed(Outcome, frozen=True, kw_only=True, tag="epochs_renewed"):
-    rooms: int
+class PayPayout(Command, frozen=True, kw_only=True, tag="pay_payout"):
+    payout: str
+    reference: str = ""
 
 
-class Refused(Outcome, frozen=True, kw_only=True, tag="refused"):
-    """An expected no. `message` is a sentence for a person; `details` are numbers to act on."""
-
-    code: str
-    message: str
-    details: dict[str, int | str] | None = None
+class RejectPayout(Command, frozen=True, kw_only=True, tag="reject_payout"):
+    payout: str
+    reason: str
 
 
-AnyOutcome = (
-    GiftAccepted
-    | PolicySet
-    | RoomOpened
-    | RoomClosed
-    | Granted
-    | GiftRetracted
-    | GiftHidden
-    | EpochsRenewed
-    | Refused
+class RecordPayoutResult(Command, frozen=True, kw_only=True, tag="record_payout_result"):
+    """A line of the bank's answer; what contradicts the books goes to the suspense list."""
+
+    payout: str
+    paid: bool
+    reference: str
+
+
+# Webhooks out
+
+
+class SetEndpoint(Command, frozen=True, kw_only=True, tag="set_endpoint"):
+    endpoint: str
+    url: str
+    kinds: tuple[str, ...] = ()
+
+
+class RotateEndpoint(Command, frozen=True, kw_only=True, tag="rotate_endpoint"):
+    endpoint: str
+
+
+class DisableEndpoint(Command, frozen=True, kw_only=True, tag="disable_endpoint"):
+    endpoint: str
+    reason: str
+
+
+AnyCommand = (
+    SetPolicy
+    | OpenRoom
+    | CloseRoom
+    | SendGift
+    | RetractGift
+    | ReverseGifts
+    | HideGift
+    | RenewEpochs
+    | Grant
+    | StartPurchase
+    | AttachCheckout
+    | SettlePurchase
+    | FailPurchase
+    | RefundPurchase
+    | RefundSent
+    | ChargeBack
+    | Suspend
+    | SettleSuspense
+    | ProposeCorrection
+    | DecideCorrection
+    | SetLimits
+    | PauseGifting
+    | Freeze
+    | Unfreeze
+    | HideLevel
+    | EraseUser
+    | SetRate
+    | ReleaseDiamonds
+    | RequestPayout
+    | ApprovePayout
+    | PayPayout
+    | RejectPayout
+    | RecordPayoutResult
+    | SetEndpoint
+    | RotateEndpoint
+    | DisableEndpoint
 )
-
-STORED_REFUSALS = frozenset(
-    {
-        "insufficient_coins",
-        "limit_per_gift",
-        "limit_daily",
-        "limit_weekly",
-        "limit_monthly",
-        "gifting_paused",
-        "not_of_age",
-        "account_frozen",
-        "room_closed",
-        "gift_unavailable",
-    }
-)
-"""Refusals that depend on the state of the books. They are kept under the key, which is spent; any
-other refusal says that the request is wrong, moves nothing and leaves no trace."""
 
 read_command = msgspec.json.Decoder(AnyCommand).decode
-read_outcome = msgspec.json.Decoder(AnyOutcome).decode
 write = msgspec.json.Encoder().encode
 
 
 def fingerprint(command: AnyCommand) -> str:
     """The content of a command as 32 hex digits: what a retry must repeat.
 
-    Left out is all that may differ between two tries of one wish: the key itself, the giver's
-    display name and age claim (they come with the token), and the epoch that the server draws.
+    Left out is all that may differ between two tries of one wish: the key itself, the display name
+    and the age claim (they come with the token), and what the server draws or finds out.
     """
     match command:
         case SendGift():
@@ -208,13 +332,13 @@ def fingerprint(command: AnyCommand) -> str:
                 command.visibility,
             )
         case OpenRoom():
-            content = (
-                "open_room",
-                command.room,
-                command.title,
-                command.creator,
-                command.creator_name,
-            )
+            content = (msgspec.structs.replace(command, key="", epoch=""),)
+        case StartPurchase():
+            content = (msgspec.structs.replace(command, key="", purchase="", adult=False),)
+        case RefundPurchase():
+            content = (msgspec.structs.replace(command, key="", refund=""),)
+        case RequestPayout():
+            content = (msgspec.structs.replace(command, key="", flags=()),)
         case _:
             content = (command,)
     return hashlib.blake2b(write(content), digest_size=16).hexdigest()

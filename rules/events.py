@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from rules.catalogue import Gift
-from rules.commands import ComboShown
+from rules.outcomes import ComboShown
 
 
 class Event(NamedTuple):
@@ -49,6 +49,7 @@ def gift_body(
     from_total: int | None,
     combo: ComboShown | None,
     message: str | None,
+    level_up: int | None,
 ) -> bytes:
     body: dict[str, Any] = {
         "kind": "gift",
@@ -73,6 +74,8 @@ def gift_body(
     }
     if message is not None:
         body["message"] = message
+    if level_up is not None:
+        body["level_up"] = level_up
     body["merged"] = 1
     return orjson.dumps(body)
 

@@ -5,25 +5,30 @@ line in the room's log, and the sender's new sum on the board. Price, rate and l
 it: no later change of the catalogue or the policy touches a gift of the past.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from rules import events
-from rules.book import Book, GiftRecord, Mark, Member, Room
+from rules import creators, events, spending
+from rules.book import DAY_MS, Book
 from rules.catalogue import Gift
 from rules.combos import continue_combo
-from rules.commands import (
+from rules.commands import HideGift, RetractGift, ReverseGifts, SendGift
+from rules.ledger import MONEY_MAX, SYSTEM, Code, Reason
+from rules.levels import level_of
+from rules.outcomes import (
     ComboShown,
     GiftAccepted,
     GiftHidden,
     GiftRetracted,
-    HideGift,
-    Policy,
-    RetractGift,
-    SendGift,
+    GiftsReversed,
+    TakenBack,
 )
-from rules.ledger import MONEY_MAX, SYSTEM, Code, Reason, has_room
-from rules.levels import level_of
+from rules.policy import Policy
+from rules.purchases import pay_debt
 from rules.results import Balance, Result, refuse
+from rules.rows import GiftRecord, Mark, Member, Room, User
+
+LEVEL_TOLD_FROM = 2
+"""Everybody has the first level with their first coin; that is no news for a room."""
 
 QUANTITY_MAX = 9_999
 """Gifts of one message: what a combo can count."""
@@ -39,10 +44,13 @@ def send(book: Book, command: SendGift, now_ms: int) -> Result:
     if gift is None:
         return refuse("unknown_gift", f"There is no gift {command.gift} in the catalogue.")
     coins = gift.coins * command.quantity
+    rate = creators.rate_of(book.creators.get(room.creator), policy, now_ms)
     return (
         _wrong_request(command, room, gift)
-        or _state_forbids(book, policy, command, room, gift, coins)
-        or _book_gift(book, policy, command, room, gift, coins, now_ms)
+        or _closed(policy, command, room, gift)
+        or _account_forbids(book, policy, command, coins, now_ms)
+        or _too_much(book, room, coins, coins * rate)
+        or _book_gift(book, policy, command, room, gift, coins, coins * rate, now_ms)
     )
 
 
@@ -62,9 +70,7 @@ def _wrong_request(command: SendGift, room: Room, gift: Gift) -> Result | None:
     return None
 
 
-def _state_forbids(
-    book: Book, policy: Policy, command: SendGift, room: Room, gift: Gift, coins: int
-) -> Result | None:
+def _closed(policy: Policy, command: SendGift, room: Room, gift: Gift) -> Result | None:
     """Refusals that stay under the key: they were true when the gift arrived."""
     if room.status != "open":
         return refuse("room_closed", "This stream has ended; nothing was charged.")
@@ -72,12 +78,35 @@ def _state_forbids(
         return refuse("gift_unavailable", f"{gift.name} cannot be sent here; nothing was charged.")
     if policy.require_adult and not command.adult:
         return refuse("not_of_age", "Only adults may send gifts; nothing was charged.")
-    balance = book.balance(command.sender, Code.COINS)
+    return None
+
+
+def _account_forbids(
+    book: Book, policy: Policy, command: SendGift, coins: int, now_ms: int
+) -> Result | None:
+    """What the sender has, owes, was allowed and allowed themselves."""
+    user, balance = book.users.get(command.sender), book.balance(command.sender, Code.COINS)
+    debt = -book.balance(command.sender, Code.COIN_DEBT)
+    if debt > 0:
+        sentence = f"A payment was taken back and {debt} coins are owed; new coins pay this first."
+        return refuse("account_frozen", sentence, coin_debt=debt)
+    if user is not None:
+        if user.frozen:
+            return refuse("account_frozen", "This account is frozen; ask the platform's support.")
+        if now_ms < user.paused_until_ms:
+            sentence = "You paused gifting, and the pause is not over; nothing was charged."
+            return refuse("gifting_paused", sentence, until_ms=user.paused_until_ms)
+        bought = spending.bought_part(user, balance, coins)
+        if refusal := spending.limits_forbid(user, policy, coins, bought, now_ms):
+            return refusal
     if balance < coins:
         sentence = f"This costs {coins} coins and you have {balance}; nothing was charged."
         missing = coins - balance
         return refuse("insufficient_coins", sentence, balance_coins=balance, missing_coins=missing)
-    millidiamonds = coins * policy.rate_permille
+    return None
+
+
+def _too_much(book: Book, room: Room, coins: int, millidiamonds: int) -> Result | None:
     if room.total_coins + coins > MONEY_MAX or not book.can_take(
         room.creator, Code.DIAMONDS_PENDING, millidiamonds
     ):
@@ -86,23 +115,74 @@ def _state_forbids(
 
 
 def _book_gift(
-    book: Book, policy: Policy, command: SendGift, room: Room, gift: Gift, coins: int, now_ms: int
+    book: Book,
+    policy: Policy,
+    command: SendGift,
+    room: Room,
+    gift: Gift,
+    coins: int,
+    millidiamonds: int,
+    now_ms: int,
 ) -> Result:
-    number = book.next_command
-    millidiamonds = coins * policy.rate_permille
+    number, day = book.next_command, now_ms // DAY_MS
+    user = book.user(command.sender, now_ms)
     wallet = book.account(command.sender, Code.COINS)
+    lots = spending.take(user, wallet.credits - wallet.debits, coins)
+    bought = sum(part for _, part in lots)
     book.move(number, Reason.GIFT_SPENT, wallet, book.account(SYSTEM, Code.COINS_SPENT), coins)
-    if millidiamonds:
-        issued = book.account(SYSTEM, Code.DIAMONDS_ISSUED)
-        earned = book.account(room.creator, Code.DIAMONDS_PENDING)
-        book.move(number, Reason.GIFT_EARNED, issued, earned, millidiamonds)
+    creators.earn(book, room.creator, millidiamonds, now_ms)
+    spending.count(user, coins, bought, now_ms)
+    book.count_earning(room.creator, day, gift.id, command.quantity, coins, millidiamonds)
 
     seq = _advance(book, room, coins)
     anonymous = command.visibility == "anonymous"
     member = book.member(room.id, command.sender, command.name)
-    source = events.ANONYMOUS if anonymous else _stand_up(book, member, command, coins, seq)
+    source, level_up = events.ANONYMOUS, None
+    if not anonymous:
+        source, level_up = _stand_up(user, member, command.name, coins, seq)
+        book.count_board(room.creator, day, user.id, user.name, coins)
     combo = _combo(member, command, room, gift, seq, coins, policy, now_ms)
-    body = events.gift_body(
+    body = _body(command, room, gift, seq, coins, source, member, combo, level_up, now_ms)
+    event = events.Event(room.id, seq, number, "gift", coins, room.total_coins, body)
+    book.log(event)
+    record = GiftRecord(
+        room=room.id,
+        seq=seq,
+        sender=command.sender,
+        recipient=room.creator,
+        recipient_name=room.creator_name,
+        gift=gift.id,
+        quantity=command.quantity,
+        coins=coins,
+        millidiamonds=millidiamonds,
+        anonymous=anonymous,
+        at_ms=now_ms,
+        lots=lots,
+    )
+    book.gifts[room.id, seq] = record
+    balance = wallet.credits - wallet.debits
+    outcome = _accepted(record, combo, balance, room.total_coins)
+    return Result(
+        outcome,
+        events=(event,),
+        balance=Balance(command.sender, balance),
+        reminder=spending.reminder(user, policy, coins, bought, now_ms),
+    )
+
+
+def _body(
+    command: SendGift,
+    room: Room,
+    gift: Gift,
+    seq: int,
+    coins: int,
+    source: dict[str, Any],
+    member: Member,
+    combo: ComboShown | None,
+    level_up: int | None,
+    now_ms: int,
+) -> bytes:
+    return events.gift_body(
         seq=seq,
         id=events.gift_id(room.id, seq),
         at_ms=now_ms,
@@ -112,28 +192,28 @@ def _book_gift(
         gift=gift,
         quantity=command.quantity,
         coins=coins,
-        from_total=None if anonymous else member.coins,
+        from_total=None if source is events.ANONYMOUS else member.coins,
         combo=combo,
         message=command.message,
+        level_up=level_up,
     )
-    event = events.Event(room.id, seq, number, "gift", coins, room.total_coins, body)
-    book.log(event)
-    record = _record(command, room, seq, coins, millidiamonds)
-    book.gifts[room.id, seq] = record
-    balance = wallet.credits - wallet.debits
-    outcome = GiftAccepted(
-        room=room.id,
-        seq=seq,
-        gift=gift.id,
-        quantity=command.quantity,
-        coins=coins,
+
+
+def _accepted(gift: GiftRecord, combo: ComboShown | None, balance: int, total: int) -> GiftAccepted:
+    return GiftAccepted(
+        room=gift.room,
+        seq=gift.seq,
+        gift=gift.gift,
+        quantity=gift.quantity,
+        coins=gift.coins,
         balance_coins=balance,
-        total_coins=room.total_coins,
+        total_coins=total,
         combo=combo,
-        at_ms=now_ms,
-        millidiamonds=millidiamonds,
+        at_ms=gift.at_ms,
+        creator=gift.recipient,
+        millidiamonds=gift.millidiamonds,
+        lots=gift.lots,
     )
-    return Result(outcome, event=event, balance=Balance(command.sender, balance))
 
 
 def _advance(book: Book, room: Room, coins: int) -> int:
@@ -145,16 +225,20 @@ def _advance(book: Book, room: Room, coins: int) -> int:
 
 
 def _stand_up(
-    book: Book, member: Member, command: SendGift, coins: int, seq: int
-) -> dict[str, Any]:
-    """Count a public gift for its giver. An anonymous one changes nothing here that anybody sees:
-    no sum, no level, no name, for each would tell who gave it."""
-    user = book.user(command.sender, command.name)
+    user: User, member: Member, name: str, coins: int, seq: int
+) -> tuple[dict[str, Any], int | None]:
+    """Count a public gift for its giver: how they are shown, and the level that they reached with
+    it. An anonymous one changes nothing here that anybody sees: no sum, no level, no name, for each
+    would tell who gave it."""
+    before = level_of(user.gifted_coins)
+    user.name = member.name = name
     user.gifted_coins += coins
-    member.name = command.name
     member.coins += coins
     member.reached_seq = seq
-    return events.giver(user.id, user.name, level_of(user.gifted_coins))
+    level = level_of(user.gifted_coins)
+    shown = 0 if user.level_hidden else level
+    risen = shown > before and shown >= LEVEL_TOLD_FROM
+    return events.giver(user.id, name, shown), shown if risen else None
 
 
 def _combo(
@@ -189,18 +273,15 @@ def _combo(
     return ComboShown(id=combo.id, count=combo.count, coins=combo.coins, ends_ms=now_ms + window_ms)
 
 
-def _record(command: SendGift, room: Room, seq: int, coins: int, millidiamonds: int) -> GiftRecord:
-    return GiftRecord(
-        room=room.id,
-        seq=seq,
-        sender=command.sender,
-        recipient=room.creator,
-        recipient_name=room.creator_name,
-        gift=command.gift,
-        coins=coins,
-        millidiamonds=millidiamonds,
-        anonymous=command.visibility == "anonymous",
-    )
+# Taking back
+
+
+class Undone(NamedTuple):
+    """A gift whose money went back."""
+
+    event: events.Event
+    taken: TakenBack
+    debt_paid_coins: int
 
 
 def retract(book: Book, command: RetractGift, now_ms: int) -> Result:
@@ -208,35 +289,82 @@ def retract(book: Book, command: RetractGift, now_ms: int) -> Result:
     gift = _find(book, command.gift_id, "retracted")
     if isinstance(gift, Result):
         return gift
-    wallet = book.account(gift.sender, Code.COINS)
-    pending = book.balance(gift.recipient, Code.DIAMONDS_PENDING)
-    if pending < gift.millidiamonds:
-        sentence = "The creator's pending diamonds no longer cover this gift."
-        return refuse("not_retractable", sentence)
-    if not has_room(wallet, gift.coins):
+    if not book.can_take(gift.sender, Code.COINS, gift.coins):
         return refuse("not_retractable", "The sender's wallet cannot count these coins.")
-    number = book.next_command
-    spent = book.account(SYSTEM, Code.COINS_SPENT)
-    book.move(number, Reason.RETRACT_SPENT, spent, wallet, gift.coins)
-    if gift.millidiamonds:
-        issued = book.account(SYSTEM, Code.DIAMONDS_ISSUED)
-        earned = book.account(gift.recipient, Code.DIAMONDS_PENDING)
-        book.move(number, Reason.RETRACT_EARNED, earned, issued, gift.millidiamonds)
-    event = _log_retraction(book, command, gift, number, now_ms)
-    book.mark(Mark(gift.room, gift.seq, "retracted", event.seq))
+    undone = _undo(book, gift, now_ms)
     outcome = GiftRetracted(
         gift_id=command.gift_id,
         room=gift.room,
-        seq=event.seq,
+        seq=undone.event.seq,
         coins=gift.coins,
         millidiamonds=gift.millidiamonds,
+        taken=undone.taken,
+        debt_paid_coins=undone.debt_paid_coins,
     )
-    return Result(outcome, event=event, balance=Balance(gift.sender, wallet.balance))
+    balance = Balance(gift.sender, book.balance(gift.sender, Code.COINS))
+    return Result(outcome, events=(undone.event,), balance=balance)
 
 
-def _log_retraction(
-    book: Book, command: RetractGift, gift: GiftRecord, number: int, now_ms: int
-) -> events.Event:
+def reverse(book: Book, command: ReverseGifts, now_ms: int) -> Result:
+    """Retract many gifts of one sender at once; what is retracted already is passed over."""
+    wanted: dict[str, GiftRecord] = {}
+    for gift_id in command.gifts:
+        gift = _find(book, gift_id, "retracted")
+        if isinstance(gift, GiftRecord):
+            if gift.sender != command.user:
+                return refuse("unknown_gift", f"{gift_id} is not a gift of {command.user}.")
+            wanted[gift_id] = gift
+        elif getattr(gift.outcome, "code", "") != "already_retracted":
+            return gift
+    coins = sum(gift.coins for gift in wanted.values())
+    if coins and not book.can_take(command.user, Code.COINS, coins):
+        return refuse("not_retractable", "The sender's wallet cannot count these coins.")
+    undone = {gift_id: _undo(book, gift, now_ms) for gift_id, gift in wanted.items()}
+    outcome = GiftsReversed(
+        user=command.user,
+        gifts=tuple((gift_id, one.event.seq) for gift_id, one in undone.items()),
+        coins=coins,
+        taken=creators.add_up([one.taken for one in undone.values()]),
+        debt_paid_coins=sum(one.debt_paid_coins for one in undone.values()),
+    )
+    balance = Balance(command.user, book.balance(command.user, Code.COINS))
+    return Result(outcome, events=tuple(one.event for one in undone.values()), balance=balance)
+
+
+def _undo(book: Book, gift: GiftRecord, now_ms: int) -> Undone:
+    number = book.next_command
+    wallet = book.account(gift.sender, Code.COINS)
+    spent = book.account(SYSTEM, Code.COINS_SPENT)
+    book.move(number, Reason.RETRACT_SPENT, spent, wallet, gift.coins)
+    user = book.user(gift.sender, now_ms)
+    for purchase_id, part in gift.lots:
+        # What was refunded meanwhile, or belongs to a purchase that is no more, counts as granted.
+        purchase = book.purchases[purchase_id]
+        if purchase.status == "paid":
+            missing = purchase.coins - purchase.refunded_coins - spending.left_of(user, purchase_id)
+            spending.put_back(user, purchase_id, min(part, missing))
+    debt_paid = pay_debt(book, user)
+    spending.uncount(user, gift.coins, sum(part for _, part in gift.lots), gift.at_ms)
+
+    clawed = sum(
+        part * gift.millidiamonds // gift.coins
+        for purchase_id, part in gift.lots
+        if book.purchases[purchase_id].clawback not in ("", "none")
+    )
+    clawback = book.policy.clawback if book.policy else "none"
+    taken = creators.take_back(
+        book, gift, gift.millidiamonds - clawed, Reason.RETRACT_EARNED, clawback
+    )
+    day = gift.at_ms // DAY_MS
+    book.count_earning(
+        gift.recipient, day, gift.gift, -gift.quantity, -gift.coins, -gift.millidiamonds
+    )
+    event = _log_retraction(book, gift, number, now_ms)
+    book.mark(Mark(gift.room, gift.seq, "retracted", event.seq))
+    return Undone(event, taken, debt_paid)
+
+
+def _log_retraction(book: Book, gift: GiftRecord, number: int, now_ms: int) -> events.Event:
     room = book.rooms[gift.room]
     seq = _advance(book, room, -gift.coins)
     source, from_total = events.ANONYMOUS, None
@@ -245,14 +373,15 @@ def _log_retraction(
         sender.gifted_coins -= gift.coins
         member.coins -= gift.coins
         member.reached_seq = seq
-        book.changed_users[sender.id] = sender
         book.changed_members[gift.room, gift.sender] = member
-        source = events.giver(sender.id, member.name, level_of(sender.gifted_coins))
+        book.count_board(gift.recipient, gift.at_ms // DAY_MS, sender.id, member.name, -gift.coins)
+        level = 0 if sender.level_hidden else level_of(sender.gifted_coins)
+        source = events.giver(sender.id, member.name, level)
         from_total = member.coins
     body = events.retracted_body(
         seq=seq,
         at_ms=now_ms,
-        gift_id=command.gift_id,
+        gift_id=events.gift_id(gift.room, gift.seq),
         gift_seq=gift.seq,
         source=source,
         recipient=gift.recipient,
@@ -279,7 +408,7 @@ def hide(book: Book, command: HideGift, now_ms: int) -> Result:
     book.log(event)
     book.mark(Mark(gift.room, gift.seq, "hidden", seq))
     outcome = GiftHidden(gift_id=command.gift_id, room=room.id, seq=seq)
-    return Result(outcome, event=event)
+    return Result(outcome, events=(event,))
 
 
 def _find(book: Book, gift_id: str, mark: str) -> GiftRecord | Result:

@@ -6,7 +6,7 @@ A row that is changed, left out, added or moved anywhere in the past breaks ever
 import hashlib
 from collections.abc import Iterable
 
-from rules.book import JournalRow
+from rules.rows import JournalRow
 
 GENESIS = hashlib.sha256(b"largesse journal 1").hexdigest()
 

@@ -1,8 +1,9 @@
 """Double entry: accounts, and transfers between two accounts of one currency.
 
 An account counts everything that ever left it (`debits`) and came to it (`credits`); its balance is
-the difference, so a balance is never edited. User accounts may not go below zero. The three system
-accounts below may, and that is what they are for: what they are short of is what users hold.
+the difference, so a balance is never edited. User accounts may not go below zero, and their debts
+not above it. The system accounts below may go either way, and that is what they are for: what they
+are short of is what users hold.
 """
 
 from enum import IntEnum, StrEnum
@@ -21,29 +22,55 @@ class Currency(StrEnum):
     COIN = "coin"
     DIAMOND = "diamond"
     """Counted in millidiamonds: any per-mille rate splits a coin without a remainder."""
+    MONEY = "money"
+    """The minor unit of the one currency that the books are kept in."""
 
 
 class Code(StrEnum):
     """What an account is for."""
 
     COINS = "coins"
+    COIN_DEBT = "coin_debt"
+    """Coins that were spent and then charged back: never above zero."""
     DIAMONDS_PENDING = "diamonds_pending"
     DIAMONDS_AVAILABLE = "diamonds_available"
     DIAMONDS_RESERVED = "diamonds_reserved"
+    DIAMOND_DEBT = "diamond_debt"
+    """Diamonds that were paid out and then taken back: never above zero."""
     COINS_GRANTED = "coins_granted"
     COINS_SPENT = "coins_spent"
     DIAMONDS_ISSUED = "diamonds_issued"
+    COINS_SOLD = "coins_sold"
+    DIAMONDS_PAID = "diamonds_paid"
+    MONEY_CLEARING = "money_clearing"
+    """What payment providers and the bank hold for us: below zero, for it is an asset."""
+    MONEY_SALES = "money_sales"
+    MONEY_PAYOUTS = "money_payouts"
+    COINS_CORRECTED = "coins_corrected"
+    DIAMONDS_CORRECTED = "diamonds_corrected"
 
 
 CURRENCY: dict[str, Currency] = {
     Code.COINS: Currency.COIN,
+    Code.COIN_DEBT: Currency.COIN,
     Code.COINS_GRANTED: Currency.COIN,
     Code.COINS_SPENT: Currency.COIN,
+    Code.COINS_SOLD: Currency.COIN,
+    Code.COINS_CORRECTED: Currency.COIN,
     Code.DIAMONDS_PENDING: Currency.DIAMOND,
     Code.DIAMONDS_AVAILABLE: Currency.DIAMOND,
     Code.DIAMONDS_RESERVED: Currency.DIAMOND,
+    Code.DIAMOND_DEBT: Currency.DIAMOND,
     Code.DIAMONDS_ISSUED: Currency.DIAMOND,
+    Code.DIAMONDS_PAID: Currency.DIAMOND,
+    Code.DIAMONDS_CORRECTED: Currency.DIAMOND,
+    Code.MONEY_CLEARING: Currency.MONEY,
+    Code.MONEY_SALES: Currency.MONEY,
+    Code.MONEY_PAYOUTS: Currency.MONEY,
 }
+
+DEBTS: frozenset[str] = frozenset({Code.COIN_DEBT.value, Code.DIAMOND_DEBT.value})
+"""What users owe: these accounts may go below zero and not above it."""
 
 SYSTEM = ""
 """The owner of the system accounts; no user id is empty."""
@@ -52,6 +79,13 @@ SYSTEM_ACCOUNTS: dict[Code, int] = {
     Code.COINS_GRANTED: 1,
     Code.COINS_SPENT: 2,
     Code.DIAMONDS_ISSUED: 3,
+    Code.COINS_SOLD: 4,
+    Code.DIAMONDS_PAID: 5,
+    Code.MONEY_CLEARING: 6,
+    Code.MONEY_SALES: 7,
+    Code.MONEY_PAYOUTS: 8,
+    Code.COINS_CORRECTED: 9,
+    Code.DIAMONDS_CORRECTED: 10,
 }
 FIRST_USER_ACCOUNT = 100
 """Ids below are the system's. The schema's partial indexes use this bound: nobody asks for the
@@ -66,6 +100,69 @@ class Reason(IntEnum):
     GIFT_EARNED = 3
     RETRACT_SPENT = 4
     RETRACT_EARNED = 5
+    PURCHASE = 6
+    PURCHASE_MONEY = 7
+    DEBT_PAID = 8
+    REFUND = 9
+    REFUND_MONEY = 10
+    CHARGEBACK = 11
+    CHARGEBACK_MONEY = 12
+    CLAWBACK = 13
+    RELEASE = 14
+    DIAMOND_DEBT_PAID = 15
+    PAYOUT_RESERVED = 16
+    PAYOUT_PAID = 17
+    PAYOUT_MONEY = 18
+    PAYOUT_RETURNED = 19
+    CORRECTION = 20
+
+
+SIDES: dict[Reason, tuple[tuple[Code, ...], tuple[Code, ...]]] = {
+    Reason.GRANT: ((Code.COINS_GRANTED,), (Code.COINS,)),
+    Reason.GIFT_SPENT: ((Code.COINS,), (Code.COINS_SPENT,)),
+    Reason.GIFT_EARNED: ((Code.DIAMONDS_ISSUED,), (Code.DIAMONDS_PENDING,)),
+    Reason.RETRACT_SPENT: ((Code.COINS_SPENT,), (Code.COINS,)),
+    Reason.RETRACT_EARNED: (
+        (Code.DIAMONDS_PENDING, Code.DIAMONDS_AVAILABLE, Code.DIAMOND_DEBT),
+        (Code.DIAMONDS_ISSUED,),
+    ),
+    Reason.PURCHASE: ((Code.COINS_SOLD,), (Code.COINS,)),
+    Reason.PURCHASE_MONEY: ((Code.MONEY_CLEARING,), (Code.MONEY_SALES,)),
+    Reason.DEBT_PAID: ((Code.COINS,), (Code.COIN_DEBT,)),
+    Reason.REFUND: ((Code.COINS, Code.COIN_DEBT), (Code.COINS_SOLD,)),
+    Reason.REFUND_MONEY: ((Code.MONEY_SALES,), (Code.MONEY_CLEARING,)),
+    Reason.CHARGEBACK: ((Code.COINS, Code.COIN_DEBT), (Code.COINS_SOLD,)),
+    Reason.CHARGEBACK_MONEY: ((Code.MONEY_SALES,), (Code.MONEY_CLEARING,)),
+    Reason.CLAWBACK: (
+        (Code.DIAMONDS_PENDING, Code.DIAMONDS_AVAILABLE, Code.DIAMOND_DEBT),
+        (Code.DIAMONDS_ISSUED,),
+    ),
+    Reason.RELEASE: ((Code.DIAMONDS_PENDING,), (Code.DIAMONDS_AVAILABLE,)),
+    Reason.DIAMOND_DEBT_PAID: ((Code.DIAMONDS_AVAILABLE,), (Code.DIAMOND_DEBT,)),
+    Reason.PAYOUT_RESERVED: ((Code.DIAMONDS_AVAILABLE,), (Code.DIAMONDS_RESERVED,)),
+    Reason.PAYOUT_PAID: ((Code.DIAMONDS_RESERVED,), (Code.DIAMONDS_PAID,)),
+    Reason.PAYOUT_MONEY: ((Code.MONEY_PAYOUTS,), (Code.MONEY_CLEARING,)),
+    Reason.PAYOUT_RETURNED: ((Code.DIAMONDS_RESERVED,), (Code.DIAMONDS_AVAILABLE,)),
+    Reason.CORRECTION: (
+        (
+            Code.COINS,
+            Code.COIN_DEBT,
+            Code.DIAMONDS_AVAILABLE,
+            Code.DIAMOND_DEBT,
+            Code.COINS_CORRECTED,
+            Code.DIAMONDS_CORRECTED,
+        ),
+        (
+            Code.COINS,
+            Code.COIN_DEBT,
+            Code.DIAMONDS_AVAILABLE,
+            Code.DIAMOND_DEBT,
+            Code.COINS_CORRECTED,
+            Code.DIAMONDS_CORRECTED,
+        ),
+    ),
+}
+"""From which accounts to which a transfer of each reason goes."""
 
 
 class Account(msgspec.Struct, gc=False):
@@ -101,8 +198,19 @@ class LedgerFault(Exception):
 
 def has_room(account: Account, amount: int) -> bool:
     """Whether the account can take `amount` more without leaving the numbers that are exact."""
+    if account.code in DEBTS:
+        return account.debits - account.credits >= amount
     ceiling = MONEY_MAX if account.owner != SYSTEM else SYSTEM_TOTAL_MAX
     return account.credits + amount <= ceiling
+
+
+def can_give(account: Account, amount: int) -> bool:
+    """Whether `amount` may be taken from the account: what it holds, or what its owner may owe."""
+    if account.owner == SYSTEM:
+        return account.debits + amount <= SYSTEM_TOTAL_MAX
+    if account.code in DEBTS:
+        return account.debits + amount <= MONEY_MAX
+    return account.credits - account.debits >= amount
 
 
 def move(
@@ -111,15 +219,16 @@ def move(
     """Move `amount` from one account to another and say so.
 
     Raises LedgerFault for what the rules must have refused before: an amount that is not positive,
-    two currencies, an account with itself, a user's balance below zero, a counter out of range.
+    two currencies, an account with itself, a balance below zero or a debt above it, a counter out
+    of range.
     """
     if type(amount) is not int or not 0 < amount <= MONEY_MAX:
         raise LedgerFault(f"amount {amount!r} is out of range")
     if source is target or CURRENCY[source.code] is not CURRENCY[target.code]:
         raise LedgerFault(f"no transfer from {source.code} to {target.code}")
-    if source.owner != SYSTEM and source.credits - source.debits < amount:
+    if not can_give(source, amount):
         raise LedgerFault(f"account {source.id} has less than {amount}")
-    if not has_room(target, amount) or source.debits + amount > SYSTEM_TOTAL_MAX:
+    if not has_room(target, amount):
         raise LedgerFault(f"account {target.id} cannot count {amount} more")
     source.debits += amount
     target.credits += amount

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from rules.commands import AnyOutcome, Refused
 from rules.events import Event
+from rules.outcomes import AnyOutcome, Refused
 
 
 class Balance(NamedTuple):
@@ -13,15 +13,26 @@ class Balance(NamedTuple):
     coins: int
 
 
+class Reminder(NamedTuple):
+    """A gift that brought its sender past a part of a limit."""
+
+    user: str
+    limit: str
+    percent: int
+    limit_coins: int
+    spent_coins: int
+
+
 class Result(NamedTuple):
     outcome: AnyOutcome
     replayed: bool = False
     """It had been done before, and this is the answer it got then."""
-    event: Event | None = None
-    """The line that it added to a room's log."""
+    events: tuple[Event, ...] = ()
+    """The lines that it added to the rooms' logs."""
     balance: Balance | None = None
+    reminder: Reminder | None = None
 
 
-def refuse(code: str, message: str, **details: int | str) -> Result:
+def refuse(code: str, message: str, **details: int | str | None) -> Result:
     """An expected no. Nothing moved."""
     return Result(Refused(code=code, message=message, details=details or None))

@@ -1,23 +1,14 @@
-"""Opening and closing rooms, granting coins, setting the policy, and starting after a restore."""
+"""Opening and closing rooms, setting the policy, and starting after a restore."""
 
 import hashlib
 
 from rules import events
-from rules.book import Book, Room
-from rules.commands import (
-    CloseRoom,
-    EpochsRenewed,
-    Grant,
-    Granted,
-    OpenRoom,
-    PolicySet,
-    RenewEpochs,
-    RoomClosed,
-    RoomOpened,
-    SetPolicy,
-)
-from rules.ledger import MONEY_MAX, SYSTEM, SYSTEM_TOTAL_MAX, Code, Reason
-from rules.results import Balance, Result, refuse
+from rules.book import Book
+from rules.commands import CloseRoom, OpenRoom, RenewEpochs, SetPolicy
+from rules.ledger import SYSTEM, Code
+from rules.outcomes import EpochsRenewed, PolicySet, RoomClosed, RoomOpened
+from rules.results import Result, refuse
+from rules.rows import Room
 
 
 def open_room(book: Book, command: OpenRoom, now_ms: int) -> Result:
@@ -47,27 +38,17 @@ def close_room(book: Book, command: CloseRoom, now_ms: int) -> Result:
     number = book.next_command
     event = events.Event(room.id, room.seq, number, "room_closed", 0, room.total_coins, body)
     book.log(event)
-    return Result(RoomClosed(room=room.id, seq=room.seq), event=event)
-
-
-def grant(book: Book, command: Grant, now_ms: int) -> Result:
-    """Coins into a wallet without a payment."""
-    source = book.account(SYSTEM, Code.COINS_GRANTED)
-    if (
-        not 0 < command.coins <= MONEY_MAX
-        or not book.can_take(command.user, Code.COINS, command.coins)
-        or source.debits + command.coins > SYSTEM_TOTAL_MAX
-    ):
-        sentence = f"`coins` must be a whole number from 1 to {MONEY_MAX}, also in all."
-        return refuse("bad_quantity", sentence, coins_max=MONEY_MAX)
-    wallet = book.account(command.user, Code.COINS)
-    book.move(book.next_command, Reason.GRANT, source, wallet, command.coins)
-    outcome = Granted(user=command.user, coins=command.coins, balance_coins=wallet.balance)
-    return Result(outcome, balance=Balance(command.user, wallet.balance))
+    return Result(RoomClosed(room=room.id, seq=room.seq), events=(event,))
 
 
 def set_policy(book: Book, command: SetPolicy, now_ms: int) -> Result:
-    """Change what money depends on, from the next command on and never before."""
+    """Change what money depends on, from the next command on and never before. The currency stays
+    what it is once money has moved: amounts of two currencies in one account mean nothing."""
+    old, clearing = book.policy, book.account(SYSTEM, Code.MONEY_CLEARING)
+    if old and old.shop.currency != command.policy.shop.currency:
+        if clearing.debits or clearing.credits:
+            sentence = f"The books are kept in {old.shop.currency}, and money has moved in them."
+            return refuse("wrong_currency", sentence, currency=old.shop.currency)
     book.set_policy(command.policy)
     book.new_policies.append((book.next_command, command.policy))
     return Result(PolicySet(catalogue=command.policy.catalogue.version))

@@ -9,25 +9,15 @@ order. A refusal moves nothing; the only exception is `ledger.LedgerFault`, whic
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rules import gifts, rooms
-from rules.book import Book, JournalRow, Spent
-from rules.commands import (
-    STORED_REFUSALS,
-    AnyCommand,
-    AnyOutcome,
-    CloseRoom,
-    Grant,
-    HideGift,
-    OpenRoom,
-    Refused,
-    RenewEpochs,
-    RetractGift,
-    SendGift,
-    SetPolicy,
-    fingerprint,
-    write,
-)
+import msgspec
+
+from rules import commands as c
+from rules import creators, endpoints, gifts, payouts, people, purchases, rooms, suspense
+from rules.book import Book
+from rules.commands import AnyCommand, fingerprint, write
+from rules.outcomes import STORED_REFUSALS, AnyOutcome, Refused
 from rules.results import Result, refuse
+from rules.rows import JournalRow, Spent
 
 
 def settle(book: Book, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
@@ -48,6 +38,10 @@ def _settle_one(book: Book, command: AnyCommand, now_ms: int) -> Result:
         return refuse("key_reused", sentence)
     result = _DECIDE[type(command)](book, command, now_ms)
     outcome = result.outcome
+    if result.replayed:
+        # The wish was fulfilled before, under another key: this key has that answer too.
+        outcome = msgspec.structs.replace(outcome, again=True)
+        result = result._replace(outcome=outcome)
     if not isinstance(outcome, Refused) or outcome.code in STORED_REFUSALS:
         _keep(book, command, content, outcome)
     return result
@@ -63,12 +57,40 @@ def _keep(book: Book, command: AnyCommand, content: str, outcome: AnyOutcome) ->
 
 
 _DECIDE: dict[type, Callable[[Book, Any, int], Result]] = {
-    SendGift: gifts.send,
-    RetractGift: gifts.retract,
-    HideGift: gifts.hide,
-    OpenRoom: rooms.open_room,
-    CloseRoom: rooms.close_room,
-    Grant: rooms.grant,
-    SetPolicy: rooms.set_policy,
-    RenewEpochs: rooms.renew_epochs,
+    c.SetPolicy: rooms.set_policy,
+    c.OpenRoom: rooms.open_room,
+    c.CloseRoom: rooms.close_room,
+    c.RenewEpochs: rooms.renew_epochs,
+    c.SendGift: gifts.send,
+    c.RetractGift: gifts.retract,
+    c.ReverseGifts: gifts.reverse,
+    c.HideGift: gifts.hide,
+    c.Grant: purchases.grant,
+    c.StartPurchase: purchases.start,
+    c.AttachCheckout: purchases.attach,
+    c.SettlePurchase: purchases.settle_paid,
+    c.FailPurchase: purchases.fail,
+    c.RefundPurchase: purchases.refund,
+    c.RefundSent: purchases.refund_sent,
+    c.ChargeBack: purchases.charge_back,
+    c.Suspend: suspense.list_it,
+    c.SettleSuspense: suspense.settle_entry,
+    c.ProposeCorrection: suspense.propose,
+    c.DecideCorrection: suspense.decide,
+    c.SetLimits: people.set_limits,
+    c.PauseGifting: people.pause,
+    c.Freeze: people.freeze,
+    c.Unfreeze: people.unfreeze,
+    c.HideLevel: people.hide_level,
+    c.EraseUser: people.erase,
+    c.SetRate: creators.set_rate,
+    c.ReleaseDiamonds: creators.release,
+    c.RequestPayout: payouts.request,
+    c.ApprovePayout: payouts.approve,
+    c.PayPayout: payouts.pay,
+    c.RejectPayout: payouts.reject,
+    c.RecordPayoutResult: payouts.record,
+    c.SetEndpoint: endpoints.set_endpoint,
+    c.RotateEndpoint: endpoints.rotate,
+    c.DisableEndpoint: endpoints.disable,
 }

@@ -25,14 +25,19 @@ import uvicorn
 import uvloop
 
 from fanout import Fanout, connect
-from rules.catalogue import CatalogueError, built_in, read_catalogue
-from rules.commands import Policy, PolicySet, SetPolicy
+from rules import catalogue as catalogue_rules
+from rules import shop
+from rules.catalogue import CatalogueError
+from rules.commands import SetPolicy
+from rules.outcomes import PolicySet
+from rules.policy import PayoutRules, Policy, SpendingLimits
 from server import auth, logs
 from server.api import build_site
 from server.clock import now_ms
 from server.config import Settings
 from server.connection import Connection
 from server.demo import DEMO_ROOM, play
+from server.payments import Provider, open_provider
 from server.shell import Shell
 from storage import Store, StoreBroken, StoreError, open_store
 
@@ -88,6 +93,7 @@ async def serving(
             fanout=fanout or connect(settings.fanout),
             verifier=auth.verifier(settings),
             policy=await _settle_policy(store, _policy(settings)),
+            provider=_provider(settings),
             clock=now_ms,
             rng=random.Random(secrets.randbits(64)),
         )
@@ -106,6 +112,7 @@ async def serving(
                 await shell.drain()
                 listener.should_exit = True
         await shell.fanout.close()
+        await shell.provider.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -125,6 +132,19 @@ def _url(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
+def _provider(settings: Settings) -> Provider:
+    """Who takes payments. Raises ValueError with a sentence."""
+    if settings.payment_provider == "sandbox":
+        log.warning("payments.sandbox", hint="coins are bought with play money")
+    return open_provider(
+        settings.payment_provider,
+        secret=settings.token_secret,
+        stripe_secret_key=settings.stripe_secret_key,
+        stripe_webhook_secret=settings.stripe_webhook_secret,
+        stripe_api_base=settings.stripe_api_base,
+    )
+
+
 def _listener(shell: Shell) -> Listener:
     config = uvicorn.Config(
         build_site(shell, version("largesse")),
@@ -142,20 +162,43 @@ def _listener(shell: Shell) -> Listener:
 
 
 def _policy(settings: Settings) -> Policy:
-    """What the settings want of the books. Raises CatalogueError."""
-    catalogue = built_in()
+    """What the settings want of the books. Raises CatalogueError, ShopError."""
+    catalogue, prices = catalogue_rules.built_in(), shop.built_in()
     if settings.catalogue:
-        try:
-            text = Path(settings.catalogue).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CatalogueError([f"{settings.catalogue} cannot be read: {error}"]) from error
-        catalogue = read_catalogue(text)
+        catalogue = catalogue_rules.read_catalogue(_text(settings.catalogue))
+    if settings.bundles:
+        prices = shop.read_shop(_text(settings.bundles))
     return Policy(
         catalogue=catalogue,
         rate_permille=settings.rate_permille,
         combo_window_ms=settings.combo_window_ms,
         require_adult=settings.require_adult,
+        hold_days=settings.hold_days,
+        clawback=settings.clawback,
+        limits=SpendingLimits(
+            daily_coins=settings.daily_limit_coins,
+            weekly_coins=settings.weekly_limit_coins,
+            monthly_coins=settings.monthly_limit_coins,
+            first_day_coins=settings.first_day_limit_coins,
+            daily_max_coins=settings.daily_limit_max_coins,
+            weekly_max_coins=settings.weekly_limit_max_coins,
+            monthly_max_coins=settings.monthly_limit_max_coins,
+        ),
+        payouts=PayoutRules(
+            minimum_millidiamonds=settings.payout_minimum_millidiamonds,
+            automatic_millidiamonds=settings.payout_automatic_millidiamonds,
+            review_first=settings.payout_review_first,
+            millidiamonds_per_minor=settings.millidiamonds_per_minor,
+        ),
+        shop=prices,
     )
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogueError([f"{path} cannot be read: {error}"]) from error
 
 
 async def _settle_policy(store: Store, wanted: Policy) -> Policy:

@@ -6,18 +6,21 @@ imported inside the verbs, so that `--help` answers at once and a broken part br
 """
 
 import contextlib
+import io
+import os
 import re
 import secrets
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from server import cli_remote, config
+from server import cli_money, cli_people, cli_remote, cli_webhooks, config
 from server.cli_output import DONE, NO, WRONG_USE, fail, print_json, print_table, say
 from server.cli_settings import Flags, Run, SettingsCommand, load, with_settings
 from server.clock import now_ms
@@ -201,14 +204,63 @@ def audit(flags: Flags, file: Path | None, json: Json = False) -> None:
         import storage
 
         found = storage.audit(settings.database)
+        balance = storage.trial_balance(settings.database)
     if json:
         checks = [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in found.checks]
-        print_json({"ok": found.ok, "checks": checks})
+        lines = [{**line._asdict(), "balance": line.balance} for line in balance]
+        print_json({"ok": found.ok, "checks": checks, "trial_balance": lines})
     else:
         rows = [("ok" if c.ok else "WRONG", c.name, c.detail) for c in found.checks]
         print_table(("", "check", "found"), rows)
+        print_table(
+            ("currency", "held by", "account", "accounts", "debits", "credits", "balance"),
+            [(*line, line.balance) for line in balance],
+        )
         say("The books are right." if found.ok else "The books are WRONG: see above.")
     raise typer.Exit(DONE if found.ok else NO)
+
+
+@_verb("database")
+def export(
+    flags: Flags,
+    file: Path | None,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; - to print it.")],
+    format: Annotated[
+        Literal["csv", "beancount"],
+        typer.Option(help="A table of transfers, or plain-text accounting for bean-check."),
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+) -> None:
+    """Write the journal for a spreadsheet or an accounting program, also while the server runs.
+
+    Example: largesse export --format beancount /tmp/largesse.beancount
+    """
+    settings = load(flags, file)
+    with _faults_as_sentences():
+        import storage
+
+        if str(target) == "-":
+            with _standard_output() as out:
+                storage.export_to(settings.database, format, out)
+            return
+        count = storage.export(settings.database, format, target, replace=force)
+    say(f"{count} transfers were written to {target}.")
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[io.TextIOWrapper]:
+    """Standard output as UTF-8, whatever the terminal says; ends quietly when its reader does."""
+    out = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
+    try:
+        yield out
+        out.flush()
+    except BrokenPipeError:
+        # What is left in the buffer would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(NO) from None
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            out.detach()
 
 
 @_verb("database")
@@ -268,11 +320,18 @@ def migrate(flags: Flags, file: Path | None, json: Json = False) -> None:
 
 @contextlib.contextmanager
 def _faults_as_sentences() -> Iterator[None]:
-    """Turns what can go wrong outside of our code into one sentence and exit code 1."""
+    """Turns what can go wrong outside of our code into sentences: exit code 2 for mistakes in the
+    operator's files, 1 for the rest."""
+    from rules.catalogue import CatalogueError
+    from rules.shop import ShopError
     from storage import StoreError
 
     try:
         yield
+    except CatalogueError as error:
+        fail(WRONG_USE, *(f"catalogue: {mistake}" for mistake in error.mistakes))
+    except ShopError as error:
+        fail(WRONG_USE, *(f"bundles: {mistake}" for mistake in error.mistakes))
     except StoreError as error:
         fail(NO, str(error))
     except OSError as error:
@@ -282,7 +341,17 @@ def _faults_as_sentences() -> Iterator[None]:
 
 # --- asking a running server --------------------------------------------------------------------
 
-app.add_typer(cli_remote.room)
+for group in (
+    cli_remote.room,
+    cli_money.purchase,
+    cli_money.payout,
+    cli_people.user,
+    cli_people.creator,
+    cli_webhooks.webhook,
+    cli_money.suspense,
+    cli_money.correction,
+):
+    app.add_typer(group)
 app.command("grant")(cli_remote.grant)
 app.command("wallet")(cli_remote.wallet)
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import typer
 
+FIRST_COLUMN_MAX = 40  # characters that are not folded, of the usual 80
 DONE, NO, WRONG_USE, UNREACHABLE = 0, 1, 2, 3  # exit codes (protocol.md, section 3)
 
 
@@ -39,10 +40,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     from rich.text import Text
 
     table = Table(box=box.SIMPLE)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(clean(_told(cell))) for cell in row))
+    lines = [[Text(clean(_told(cell))) for cell in row] for row in rows]
+    ids = max((line[0].cell_len for line in lines if line), default=0)
+    for place, column in enumerate(columns):
+        # What a line is called is copied into the next command, so it stays in one piece.
+        least = min(ids, FIRST_COLUMN_MAX) if place == 0 else None
+        table.add_column(column, overflow="fold", min_width=least)
+    for line in lines:
+        table.add_row(*line)
     Console().print(table)
 
 

@@ -79,11 +79,10 @@ def _together(group: list[Entry]) -> bytes:
     event, body = group[-1]
     if len(group) == 1:
         return event.body
-    return orjson.dumps(
-        body
-        | {
-            "quantity": sum(each["quantity"] for _, each in group),
-            "coins": sum(each["coins"] for _, each in group),
-            "merged": len(group),
-        }
-    )
+    sums = {
+        "quantity": sum(each["quantity"] for _, each in group),
+        "coins": sum(each["coins"] for _, each in group),
+        "merged": len(group),
+    }
+    levels = [each["level_up"] for _, each in group if "level_up" in each]
+    return orjson.dumps(body | sums | ({"level_up": levels[-1]} if levels else {}))

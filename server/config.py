@@ -22,13 +22,17 @@ from server.config_values import (
     Wrong,
     check_address,
     check_api_key,
+    check_bundles,
     check_catalogue,
     check_database,
     check_fanout,
     check_host,
     check_origin,
     check_public_key,
+    check_secret,
     check_token_secret,
+    check_url,
+    check_webhook_secret,
     choice,
     number,
     parsed,
@@ -47,6 +51,7 @@ AMOUNT_MAX = 2**53 - 1  # exact in JSON and in browsers
 # --- the table ----------------------------------------------------------------------------------
 
 LISTEN, STORE, TRUST, MONEY = "Listening", "Storage", "Trust", "Money"
+BUYING, SAFETY, WEBHOOKS = "Buying", "Spending limits", "Webhooks"
 PACE, LIMITS, ROOMS, LOGS = "Pace", "Limits", "Rooms and slow viewers", "Logs"
 
 
@@ -94,7 +99,64 @@ class Settings:
     rate_permille: int = number(MONEY, 500, 0, 1_000, "Millidiamonds a creator earns per coin.")
     hold_days: int = number(MONEY, 7, 0, 365, "Days before earned diamonds can be paid out.")
     payout_minimum_millidiamonds: int = number(MONEY, 5_000_000, 0, AMOUNT_MAX, "Smallest payout.")
+    payout_automatic_millidiamonds: int = number(
+        MONEY, 0, 0, AMOUNT_MAX, "Unsuspicious payouts up to this are approved at once; 0 = none."
+    )
+    payout_review_first: bool = switch(
+        MONEY, True, "A person reviews each creator's first payout, whatever its size."
+    )
+    millidiamonds_per_minor: int = number(
+        MONEY, 1_000, 1, 1_000_000_000, "Millidiamonds that are paid out as one cent (minor unit)."
+    )
+    clawback: str = choice(
+        MONEY,
+        "unpaid",
+        ("none", "unpaid", "full"),
+        "What creators lose of a chargeback: nothing, what is not paid out yet, or all of it.",
+    )
     play_money: bool = switch(MONEY, False, "Tell viewers that coins are worth nothing.")
+
+    bundles: str = text(
+        BUYING, "", "TOML file of coin prices and bundles; empty = the built-in one.", check_bundles
+    )
+    payment_provider: str = choice(
+        BUYING, "sandbox", ("sandbox", "stripe"), "Who takes payments; the sandbox takes no money."
+    )
+    public_url: str = text(
+        BUYING, "", "Where payers come back to; empty = the address that was asked.", check_url
+    )
+    stripe_secret_key: str = text(BUYING, "", "Stripe's API key.", check_secret, secret=True)
+    stripe_webhook_secret: str = text(
+        BUYING, "", "Signs Stripe's webhooks (whsec_…).", check_secret, secret=True
+    )
+    stripe_api_base: str = text(
+        BUYING, "", "Another address of Stripe's API, for tests; empty = Stripe's own.", check_url
+    )
+
+    daily_limit_coins: int = number(
+        SAFETY, 5_000, 0, AMOUNT_MAX, "Bought coins a user may spend in 24 hours; 0 = no limit."
+    )
+    weekly_limit_coins: int = number(SAFETY, 15_000, 0, AMOUNT_MAX, "The same in 7 days.")
+    monthly_limit_coins: int = number(SAFETY, 40_000, 0, AMOUNT_MAX, "The same in 30 days.")
+    first_day_limit_coins: int = number(
+        SAFETY, 1_000, 0, AMOUNT_MAX, "The same in the first 24 hours of an account."
+    )
+    daily_limit_max_coins: int = number(
+        SAFETY, 50_000, 0, AMOUNT_MAX, "The highest limit a user may choose for 24 hours; 0 = any."
+    )
+    weekly_limit_max_coins: int = number(SAFETY, 200_000, 0, AMOUNT_MAX, "The same for 7 days.")
+    monthly_limit_max_coins: int = number(SAFETY, 500_000, 0, AMOUNT_MAX, "The same for 30 days.")
+
+    webhook_secret: str = text(
+        WEBHOOKS,
+        "",
+        "The endpoints' secrets are made from this; empty = from token_secret.",
+        check_webhook_secret,
+        secret=True,
+    )
+    webhook_allow_private: bool = switch(
+        WEBHOOKS, False, "Webhooks may go to this network and over plain HTTP: for development."
+    )
 
     tick_ms: int = number(PACE, 40, 0, 1_000, "Shortest time between two frames of a busy room.")
     combo_window_ms: int = number(PACE, 3_000, 0, 60_000, "Longest pause within a combo.")
@@ -319,6 +381,11 @@ def _contradictions(
     problems: list[tuple[str, str]] = []
     if values.get("api_key") and values.get("api_key") == values.get("token_secret"):
         problems.append(("api_key", "must differ from token_secret; make one of its own"))
+    if values.get("payment_provider") == "stripe" and not (
+        values.get("stripe_secret_key") and values.get("stripe_webhook_secret")
+    ):
+        problem = "needs stripe_secret_key and stripe_webhook_secret; Stripe's dashboard has both"
+        problems.append(("payment_provider", problem))
     origins = values.get("allowed_origins", ())
     if isinstance(origins, tuple) and "*" in origins and len(origins) > 1:
         problems.append(

@@ -183,6 +183,10 @@ def check_token_secret(text: str) -> str | None:
     return None
 
 
+def check_webhook_secret(text: str) -> str | None:
+    return check_token_secret(text) if text else None
+
+
 def check_api_key(text: str) -> str | None:
     if not re.fullmatch(r"[\x21-\x7e]*", text):
         return "use printable ASCII without spaces, because it travels in an HTTP header"
@@ -218,6 +222,22 @@ def _readable_file(text: str) -> str | None:
 
 def check_catalogue(text: str) -> str | None:
     return _readable_file(text) if text else None
+
+
+def check_bundles(text: str) -> str | None:
+    return _readable_file(text) if text else None
+
+
+def check_secret(text: str) -> str | None:
+    if not re.fullmatch(r"[\x21-\x7e]*", text):
+        return "use printable ASCII without spaces"
+    return None
+
+
+def check_url(text: str) -> str | None:
+    if not text or re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
+        return None
+    return "write https://host or https://host/path, without ? or #"
 
 
 def check_public_key(text: str) -> str | None:

@@ -20,11 +20,12 @@ import structlog
 from fanout import Batch, Fanout
 from protocol import CloseCode, encode, encode_refusal
 from protocol.frames import text_frame
-from protocol.messages import Accepted, Balance, Combo, Me
-from rules.commands import GiftAccepted, Refused, SendGift
+from protocol.messages import Accepted, Balance, Combo, Me, Notice
+from rules.commands import SendGift
 from rules.events import Event
 from rules.limits import full_bucket
-from rules.results import Result
+from rules.outcomes import GiftAccepted, Refused
+from rules.results import Reminder, Result
 from server.clock import Clock, seconds, steady_ms
 from server.config import Settings
 from server.connection import Connection
@@ -141,8 +142,8 @@ class Hub:
         """Show a durable batch to everybody whom it concerns, then answer those who asked."""
         touched: dict[str, list[Event]] = {}
         for result in results:
-            if result.event is not None:
-                touched.setdefault(result.event.room, []).append(result.event)
+            for event in result.events:
+                touched.setdefault(event.room, []).append(event)
         now_ms = steady_ms()
         for room, events in touched.items():
             try:
@@ -234,6 +235,8 @@ class Hub:
             if result.balance is not None:
                 reason = order.command.__struct_config__.tag
                 changed[result.balance.user] = (result.balance.coins, str(reason))
+            if result.reminder is not None:
+                self._remind(result.reminder)
             if isinstance(order.asker, Connection) and isinstance(order.command, SendGift):
                 order.asker.queue(self._gift_answer(order.command, result, places))
                 askers.add(order.asker)
@@ -292,6 +295,18 @@ class Hub:
                 payload = payload or encode(Balance(balance_coins=coins, reason=reason))
                 connection.send(payload)
 
+    def _remind(self, reminder: Reminder) -> None:
+        """Tell a user how much of their limit is used up, wherever they are watching."""
+        spent, limit = reminder.spent_coins, reminder.limit_coins
+        sentence = f"You have spent {spent} of {limit} coins in 24 hours ({reminder.percent} %)."
+        details = {"percent": reminder.percent, "limit_coins": limit, "spent_coins": spent}
+        payload = encode(Notice(code="limit_reminder", message=sentence, details=dict(details)))
+        here = self.users.get(reminder.user)
+        for connection in here.connections if here else ():
+            if connection.session.role != "overlay":
+                connection.queue(payload)
+                connection.flush()
+
     # Sending
 
     def flush_if_due(self, hall: Hall, now_ms: int) -> None:
@@ -305,7 +320,8 @@ class Hub:
         started = seconds()
         room = hall.room
         frame = room.take_frame(self.settings.frame_events_max)
-        payloads = frame.payloads + room.take_ended_combos() + hall.take_states(now_ms)
+        payloads = frame.payloads + room.take_level_ups() + room.take_ended_combos()
+        payloads += hall.take_states(now_ms)
         if payloads:
             self.metrics.merged.inc(frame.merged)
             self.metrics.omitted.inc(frame.omitted)

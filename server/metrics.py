@@ -70,6 +70,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=own,
         )
+        self.notifications = _payment_notifications(own)
 
     def count_close(self, code: int | None) -> None:
         """One connection that ended. A peer may close with any code; only the known are labels."""
@@ -82,3 +83,11 @@ class Metrics:
         if counter is None:
             counter = self._message_counters[kind] = self.messages.labels(kind)
         counter.inc()
+
+
+def _payment_notifications(registry: CollectorRegistry) -> Counter:
+    name, what = (
+        "largesse_payment_notifications",
+        "Notifications of the payment provider by result.",
+    )
+    return Counter(name, what, ["result"], registry=registry)

@@ -23,6 +23,7 @@ from protocol.messages import (
     EndedCombo,
     Giver,
     Joined,
+    LevelUp,
     Me,
     Notice,
     Person,
@@ -40,6 +41,9 @@ BOARD_TOP = 10
 
 COMBOS_ENDED_PER_TICK = 20
 """`combo_ended` messages a tick; clients also know when a combo ends by its `ends_ms`."""
+
+LEVEL_UPS_PER_TICK = 20
+"""The newest of a tick; the gifts' own entries say it as well."""
 
 COMMIT_MS = 200
 """How long after its time a combo is said to have ended: a gift that continued it in time may still
@@ -80,6 +84,7 @@ class Room:
         self.pending: list[Entry] = []
         self.combos: OrderedDict[tuple[str, str], OpenCombo] = OrderedDict()
         self._ended: list[OpenCombo] = []
+        self._risen: list[dict[str, Any]] = []
         self.board_sent: tuple[Place, ...] | None = self.top()
         self._resumes: dict[int, bytes] = {}
 
@@ -94,6 +99,8 @@ class Room:
         self.pending.append((event, body))
         if event.kind == "gift":
             self._follow_combo(body)
+            if "level_up" in body:
+                self._risen.append(body)
         elif event.kind == "room_closed":
             self.status = "closed"
 
@@ -158,6 +165,19 @@ class Room:
     def take_ended_combos(self) -> list[bytes]:
         ended, self._ended = self._ended[-COMBOS_ENDED_PER_TICK:], []
         return [encode(_combo_ended(self.id, combo.body)) for combo in ended]
+
+    def take_level_ups(self) -> list[bytes]:
+        risen, self._risen = self._risen[-LEVEL_UPS_PER_TICK:], []
+        return [
+            encode(
+                LevelUp(
+                    room=self.id,
+                    user=Person(id=body["from"]["id"], name=body["from"]["name"]),
+                    level=body["level_up"],
+                )
+            )
+            for body in risen
+        ]
 
     def viewers_message(self, count: int) -> bytes:
         return encode(Viewers(room=self.id, count=count))

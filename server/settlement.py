@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from rules.commands import AnyCommand, Refused
+from rules.commands import AnyCommand
+from rules.outcomes import Refused
 from rules.results import Result, refuse
 from server.clock import Clock, seconds
 from server.metrics import Metrics

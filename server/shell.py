@@ -8,7 +8,9 @@ queued, and lets go.
 import asyncio
 import logging
 import random
+import secrets
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -16,16 +18,21 @@ import structlog
 from fanout import Fanout
 from protocol import CloseCode, Phase, encode
 from protocol.messages import Heartbeat, Notice
-from rules.commands import Policy
+from rules.commands import DisableEndpoint
+from rules.policy import Policy
+from rules.results import Result
 from server.admission import Admission
 from server.auth import Identity, TokenFault, TokenVerifier
+from server.chores import Chores
 from server.clock import Clock, steady_ms
 from server.config import Settings
 from server.connection import Connection
 from server.hub import Hub
 from server.joins import Joins
 from server.metrics import Metrics
-from server.settlement import Settlement
+from server.payments import Provider
+from server.settlement import Order, Settlement
+from server.webhooks import Guard, Poster, Worker
 from server.wheel import Wheel
 from storage import Store, StoreBroken
 
@@ -35,6 +42,9 @@ DRAIN_STEP_MS = 50
 """Connections are closed in steps, so that their reconnects arrive in steps."""
 
 LET_GO_MS = 20
+
+REFUSED_KEPT = 200
+"""Refused notifications that an operator can look at."""
 
 TOO_FAST_MS = 500
 """How long we do not read from who is above `message_rate`. What was read already, at most one
@@ -52,6 +62,7 @@ class Shell:
         fanout: Fanout,
         verifier: TokenVerifier,
         policy: Policy,
+        provider: Provider,
         clock: Clock,
         rng: random.Random,
     ) -> None:
@@ -59,6 +70,9 @@ class Shell:
         self.store = store
         self.fanout = fanout
         self.policy = policy
+        self.provider = provider
+        self.refused_notifications: deque[tuple[int, str]] = deque(maxlen=REFUSED_KEPT)
+        """(when, why) of what came in the provider's name and was not from it."""
         self.clock = clock
         self.metrics = Metrics()
         self.admission = Admission(settings, steady_ms())
@@ -74,17 +88,42 @@ class Shell:
         self.hub.heal = self.joins.heal
         self.settlement = Settlement(
             store,
-            self.hub.deliver,
+            self._deliver,
             clock,
             self.metrics,
             queue_max=settings.queue_max,
             batch_max=settings.batch_max,
         )
         self.verifier = verifier
-        self._held_back: deque[Connection] = deque()
         self.rng = rng
+        self.chores = self._make_chores()
+        self.webhooks = self._make_webhooks()
+        self._held_back: deque[Connection] = deque()
         self._heartbeats: Wheel[Connection] = Wheel(settings.heartbeat_ms, self._heartbeat)
         self._pings: Wheel[Connection] = Wheel(settings.ping_ms, Connection.ping)
+
+    def _make_chores(self) -> Chores:
+        settings = self.settings
+        return Chores(
+            store=self.store,
+            settlement=self.settlement,
+            provider=self.provider,
+            policy=self.policy,
+            return_url=settings.public_url,
+            clock=self.clock,
+        )
+
+    def _make_webhooks(self) -> Worker:
+        settings = self.settings
+        return Worker(
+            deliveries=self.store.deliveries,
+            endpoints=self.store.money.endpoints,
+            disable=self._disable_endpoint,
+            poster=Poster(Guard(allow_private=settings.webhook_allow_private)),
+            secret=settings.webhook_secret or settings.token_secret,
+            clock=self.clock,
+            rng=self.rng,
+        )
 
     # What connections ask
 
@@ -141,6 +180,18 @@ class Shell:
                 rooms[room] = hall.room.sent
         connection.send(encode(Heartbeat(now_ms=self.clock(), rooms=rooms)))
 
+    def _deliver(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
+        """What is durable is shown, answered, and told to the host platform."""
+        self.hub.deliver(orders, results)
+        if self.webhooks.has_somebody():
+            self.webhooks.nudge()
+
+    async def _disable_endpoint(self, endpoint: str, reason: str) -> None:
+        key = f"disable-{secrets.token_hex(16)}"
+        await self.settlement.ask(
+            DisableEndpoint(actor="operator", key=key, endpoint=endpoint, reason=reason)
+        )
+
     # Too much at once
 
     def hold_back(self, connection: Connection) -> int:
@@ -191,6 +242,8 @@ class Shell:
                     self._heartbeats.run(),
                     self._pings.run(),
                     self._let_go(),
+                    self.chores.run(),
+                    self.webhooks.run(),
                 )
             ]
             try:

@@ -5,11 +5,13 @@ nothing here tells anybody anything.
 """
 
 from pathlib import Path
+from typing import TextIO
 
 from storage.audit import Audit, Check, audit_file
 from storage.backup import backup_file, migrate_file, restore_file
+from storage.exports import Line, export_file, export_text, trial_balance_file
+from storage.money import BoardLine, EarningLine, GiftLine, PayoutFacts
 from storage.store import (
-    BoardLine,
     RoomState,
     Store,
     StoreBroken,
@@ -22,6 +24,10 @@ __all__ = [
     "Audit",
     "BoardLine",
     "Check",
+    "EarningLine",
+    "GiftLine",
+    "Line",
+    "PayoutFacts",
     "RoomState",
     "Store",
     "StoreBroken",
@@ -30,10 +36,13 @@ __all__ = [
     "Wallet",
     "audit",
     "backup",
+    "export",
+    "export_to",
     "migrate",
     "open_store",
     "path_of",
     "restore",
+    "trial_balance",
 ]
 
 _SQLITE = "sqlite:///"
@@ -59,6 +68,23 @@ async def open_store(database: str) -> Store:
 def audit(database: str) -> Audit:
     """Check the books against their whole history, also while a server runs. Raises StoreError."""
     return audit_file(path_of(database))
+
+
+def trial_balance(database: str) -> list[Line]:
+    """What all accounts of a kind have, also while a server runs; nothing for books too damaged to
+    be read. Raises StoreError."""
+    return trial_balance_file(path_of(database))
+
+
+def export(database: str, format: str, target: Path, *, replace: bool = False) -> int:
+    """Write the journal into a file, as `csv` or `beancount`, also while a server runs; how many
+    transfers. Raises StoreError, OSError."""
+    return export_file(path_of(database), format, target, replace=replace)
+
+
+def export_to(database: str, format: str, out: TextIO) -> int:
+    """Write the journal, as `export` does, to an open text. Raises StoreError, OSError."""
+    return export_text(path_of(database), format, out)
 
 
 def backup(database: str, target: Path) -> None:

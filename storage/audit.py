@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from storage import audit_replay, audit_sql
+from storage.audit_question import Question
 from storage.audit_replay import Wrong
-from storage.audit_sql import Question
 from storage.migrations import migrate, require_current
 from storage.sqlite import MEMORY, connect_reader
 from storage.store import StoreError

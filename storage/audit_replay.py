@@ -12,9 +12,9 @@ from itertools import groupby, zip_longest
 from operator import itemgetter
 from typing import NamedTuple
 
-from rules.book import JournalRow
 from rules.commands import read_command
 from rules.journal import GENESIS, seal
+from rules.rows import JournalRow
 from rules.settle import settle
 from storage.migrations import migrate
 from storage.sqlite_rows import load, save
@@ -30,6 +30,15 @@ TABLES = {
     "mark": "room, gift_seq, kind",
     "user": "id",
     "member": "room, user",
+    "creator": "id",
+    "purchase": "id",
+    "refund": "id",
+    "payout": "id",
+    "suspense": "id",
+    "correction": "id",
+    "endpoint": "id",
+    "creator_day": "creator, day, user",
+    "earning": "creator, day, gift",
 }
 """Every table of the ledger, with the columns that put its rows in an order."""
 

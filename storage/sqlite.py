@@ -17,15 +17,18 @@ from typing import Any, Self, TypeVar
 
 import aiosqlite
 
-from rules.book import Room
-from rules.commands import AnyCommand, Policy
+from rules.commands import AnyCommand
 from rules.events import Event
+from rules.policy import Policy
 from rules.results import Result
+from rules.rows import Room
 from storage import sqlite_reads as reads
+from storage.deliveries import Deliveries
 from storage.migrations import require_current, set_up_if_new, version_of
-from storage.sqlite_settle import checkpoint, settle_or_bisect
+from storage.money import BoardLine
+from storage.sqlite_money_reads import SqliteMoney
+from storage.sqlite_settle import checkpoint, settle_or_bisect, transact
 from storage.store import (
-    BoardLine,
     RoomState,
     StoreBroken,
     StoreError,
@@ -40,6 +43,9 @@ MEMORY = ":memory:"
 CHECKPOINT_COMMANDS = 5_000
 """The WAL is copied back after so many commands (some 10 MB), between batches: SQLite's own
 checkpoint would run inside the commit that happens to pass its threshold."""
+
+BESIDE_COMMANDS = 50
+"""What a transaction beside the books counts for: with many rows it is some 100 kB."""
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -131,6 +137,8 @@ class SqliteStore:
         """Answers what people look up, so that a long answer does not hold up those who join."""
         self._since_checkpoint = 0
         self._broken = False
+        self.deliveries = Deliveries(self._transact, self._browse)
+        self.money = SqliteMoney(self._browse)
 
     @classmethod
     async def open(cls, database: str) -> Self:
@@ -171,11 +179,28 @@ class SqliteStore:
     def _settle(
         self, connection: sqlite3.Connection, commands: Sequence[AnyCommand], now_ms: int
     ) -> list[Result]:
+        self._checkpoint_when_due(connection, len(commands))
+        return settle_or_bisect(connection, commands, now_ms)
+
+    async def _transact(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Change rows beside the books in a transaction of their own."""
+        if self._broken:
+            raise StoreBroken("The database failed before; restart the server.")
+        try:
+            return await _call(self._writer, self._beside, work, *arguments)
+        except StoreBroken:
+            self._broken = True
+            raise
+
+    def _beside(self, connection: sqlite3.Connection, work: Callable[..., T], *arguments: Any) -> T:
+        self._checkpoint_when_due(connection, BESIDE_COMMANDS)
+        return transact(connection, work, *arguments)
+
+    def _checkpoint_when_due(self, connection: sqlite3.Connection, commands: int) -> None:
         if self._since_checkpoint >= CHECKPOINT_COMMANDS:
             self._since_checkpoint = 0
             checkpoint(connection, "PASSIVE")
-        self._since_checkpoint += len(commands)
-        return settle_or_bisect(connection, commands, now_ms)
+        self._since_checkpoint += commands
 
     async def policy(self) -> Policy | None:
         return await self._read(reads.policy)
@@ -201,10 +226,12 @@ class SqliteStore:
     async def balances(self, users: Collection[str]) -> dict[str, int]:
         return await self._read(reads.balances, users)
 
-    async def wallet(self, user: str, since_ms: int) -> Wallet:
-        return await self._browse(reads.wallet, user, since_ms)
+    async def wallet(self, user: str) -> Wallet:
+        return await self._browse(reads.wallet, user)
 
-    async def statement(self, user: str, before: int | None, limit: int) -> list[dict[str, Any]]:
+    async def statement(
+        self, user: str, before: int | None, limit: int
+    ) -> tuple[list[dict[str, Any]], bool]:
         return await self._browse(reads.statement, user, before, limit)
 
     async def _read(self, question: Callable[..., T], *arguments: Any) -> T:

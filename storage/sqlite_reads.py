@@ -2,36 +2,22 @@
 
 import sqlite3
 from collections.abc import Collection
+from datetime import date
 from typing import Any
 
 import orjson
 
-from rules.book import Room
-from rules.commands import Policy
 from rules.events import Event
 from rules.ledger import CURRENCY, Code, Reason
+from rules.policy import Policy
+from rules.rows import Room
+from storage.money import BoardLine
+from storage.sqlite_money_reads import read_user
 from storage.sqlite_rows import read_policy
-from storage.store import BoardLine, RoomState, Wallet
+from storage.store import RoomState, Wallet
 
 _ROOM = "id, title, creator, creator_name, status, epoch, seq, total_coins, opened_ms"
-_SPENT = f"""
-WITH first (transfer, command) AS (
-  SELECT coalesce(min(next_transfer), 9223372036854775807),
-         coalesce(min(first_command), 9223372036854775807)
-  FROM batch WHERE at_ms >= ?2
-), wallet (id) AS (SELECT id FROM account WHERE owner = ?1 AND code = 'coins')
-SELECT
-  coalesce((SELECT sum(t.amount) FROM wallet CROSS JOIN first CROSS JOIN transfer AS t
-     WHERE t.debit = wallet.id AND t.debit >= 100 AND t.id >= first.transfer
-       AND t.reason = {Reason.GIFT_SPENT.value}), 0)
-  - coalesce((SELECT sum(t.amount) FROM wallet CROSS JOIN first CROSS JOIN transfer AS t
-     JOIN command AS c ON c.id = t.command
-     JOIN event AS r ON r.room = c.outcome ->> 'room' AND r.seq = c.outcome ->> 'seq'
-     JOIN event AS g ON g.room = r.room AND g.seq = r.body ->> 'gift_seq'
-     WHERE t.credit = wallet.id AND t.credit >= 100 AND t.id >= first.transfer
-       AND t.reason = {Reason.RETRACT_SPENT.value} AND g.command >= first.command), 0)
-"""
-"""Gifts since then, less those of them that were taken back."""
+_EPOCH = date(1970, 1, 1).toordinal()
 
 _EVENT = "room, seq, command, kind, coins, total_coins, body"
 
@@ -113,25 +99,30 @@ def balances(connection: sqlite3.Connection, users: Collection[str]) -> dict[str
     return dict.fromkeys(users, 0) | dict(found)
 
 
-def wallet(connection: sqlite3.Connection, user: str, since_ms: int) -> Wallet:
-    sql = "SELECT code, credits - debits FROM account WHERE owner = ?"
-    have: dict[str, int] = dict(connection.execute(sql, (user,)).fetchall())
-    gifted = connection.execute("SELECT gifted_coins FROM user WHERE id = ?", (user,)).fetchone()
-    spent = connection.execute(_SPENT, (user, since_ms)).fetchone()[0]
+def wallet(connection: sqlite3.Connection, user: str) -> Wallet:
+    connection.execute("BEGIN")
+    try:
+        sql = "SELECT code, credits - debits FROM account WHERE owner = ?"
+        have: dict[str, int] = dict(connection.execute(sql, (user,)).fetchall())
+        found = read_user(connection, user)
+    finally:
+        connection.execute("COMMIT")
     return Wallet(
         coins=have.get(Code.COINS, 0),
         millidiamonds_pending=have.get(Code.DIAMONDS_PENDING, 0),
         millidiamonds_available=have.get(Code.DIAMONDS_AVAILABLE, 0),
         millidiamonds_reserved=have.get(Code.DIAMONDS_RESERVED, 0),
-        gifted_coins=gifted[0] if gifted else 0,
-        spent_today=spent,
+        diamond_debt=-have.get(Code.DIAMOND_DEBT, 0),
+        coin_debt=-have.get(Code.COIN_DEBT, 0),
+        user=found,
     )
 
 
 def statement(
     connection: sqlite3.Connection, user: str, before: int | None, limit: int
-) -> list[dict[str, Any]]:
-    """One line per transfer and side: `amount` is what it did to the account, with its sign."""
+) -> tuple[list[dict[str, Any]], bool]:
+    """One line per transfer and side: `amount` is what it did to the account, with its sign. Both
+    sides of a transfer between two accounts of the user are on one page."""
     rows = connection.execute(
         """
         SELECT id, code, amount, balance, reason, command FROM (
@@ -142,11 +133,16 @@ def statement(
           SELECT t.id, a.code, t.amount, t.credit_after, t.reason, t.command
           FROM account AS a CROSS JOIN transfer AS t ON t.credit = a.id
           WHERE a.owner = ?1 AND t.credit >= 100 AND t.id < ?2)
-        ORDER BY id DESC LIMIT ?3
+        ORDER BY id DESC, amount DESC LIMIT ?3
         """,
-        (user, before if before is not None else 2**62, limit),
+        (user, before if before is not None else 2**62, limit + 1),
     ).fetchall()
-    return [_line(connection, *row) for row in rows]
+    more = len(rows) > limit
+    if more and rows[limit][0] != rows[limit - 1][0]:
+        rows = rows[:limit]
+    elif more and limit > 1:
+        rows = rows[: limit - 1]
+    return [_line(connection, *row) for row in rows], more
 
 
 def _line(
@@ -183,5 +179,10 @@ def _origin(command: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
             return {"gift_id": gift_id, "gift": command["gift"], "quantity": outcome["quantity"]}
         case "retract_gift":
             return {"gift_id": command["gift_id"], "note": command["reason"]}
-        case _:
-            return {"note": command.get("reason", "")}
+        case "release_diamonds":
+            return {"through": date.fromordinal(outcome["through_day"] + _EPOCH).isoformat()}
+        case "request_payout":
+            return {"payout": outcome["payout"], "note": ""}
+    names = ("purchase", "refund", "payout", "correction")
+    named = {name: command[name] for name in names if name in command}
+    return named | {"note": command.get("reason", "")}

@@ -13,22 +13,29 @@ from typing import Any, Protocol
 import msgspec
 import orjson
 
-from rules.book import (
-    Book,
+from rules.book import Book, RareRow
+from rules.combos import Combo
+from rules.commands import AnyCommand, RenewEpochs, write
+from rules.journal import GENESIS, seal
+from rules.ledger import FIRST_USER_ACCOUNT, Account
+from rules.outcomes import read_outcome
+from rules.policy import Policy
+from rules.rows import (
+    Correction,
+    Creator,
+    Endpoint,
     GiftRecord,
     Mark,
     Member,
+    Payout,
+    Purchase,
+    Refund,
     Room,
     Spent,
-    Touched,
+    Suspense,
     User,
-    touches_at_first,
-    touches_then,
 )
-from rules.combos import Combo
-from rules.commands import AnyCommand, Policy, read_outcome, write
-from rules.journal import GENESIS, seal
-from rules.ledger import FIRST_USER_ACCOUNT, Account
+from rules.touches import Touched, touches_at_first, touches_at_last, touches_then
 
 
 class Connection(Protocol):
@@ -60,7 +67,9 @@ SELECT
 
 _LOAD_PARTIES = """
 SELECT
-  (SELECT json_group_array(json_array(u.id, u.name, u.gifted_coins))
+  (SELECT json_group_array(json_array(
+            u.id, u.name, u.gifted_coins, u.since_ms, u.frozen, u.paused_until_ms, u.level_hidden,
+            json(u.limits), json(u.raises), json(u.hours), json(u.days), json(u.lots)))
      FROM json_each(?1) AS k CROSS JOIN user AS u ON u.id = k.value),
   (SELECT json_group_array(json_array(a.id, a.owner, a.code, a.debits, a.credits))
      FROM json_each(?2) AS k CROSS JOIN account AS a
@@ -70,19 +79,45 @@ SELECT
   (SELECT json_group_array(json_array(m.room, m.user, m.name, m.coins, m.reached_seq, m.combo,
                                       m.anonymous_combo))
      FROM json_each(?4) AS k CROSS JOIN member AS m
-       ON m.room = k.value ->> 0 AND m.user = k.value ->> 1)
+       ON m.room = k.value ->> 0 AND m.user = k.value ->> 1),
+  (SELECT json_group_array(json_array(c.id, json(c.pending), json(c.rates), c.payout,
+                                      c.payouts_paid))
+     FROM json_each(?5) AS k CROSS JOIN creator AS c ON c.id = k.value)
 """
 
+_LOAD_LOTS = """
+SELECT e.room, e.seq, e.body, c.body, c.outcome
+FROM json_each(?) AS k
+CROSS JOIN purchase AS p ON p.id = k.value
+CROSS JOIN account AS a ON a.owner = p.user AND a.code = 'coins'
+CROSS JOIN transfer AS t ON t.debit = a.id AND t.debit >= 100 AND t.id > p.first_transfer
+CROSS JOIN command AS c ON c.id = t.command AND c.kind = 'gift'
+CROSS JOIN event AS e ON e.room = c.outcome ->> 'room' AND e.seq = c.outcome ->> 'seq'
+WHERE p.first_transfer > 0
+  AND EXISTS (SELECT 1 FROM json_each(c.outcome, '$.lots') AS l WHERE l.value ->> 0 = p.id)
+"""
+"""The gifts that a purchase paid for, found among what its buyer gave since."""
 
-def load(connection: Connection, commands: Iterable[AnyCommand]) -> Book:
+_RARE: dict[str, type[RareRow]] = {
+    "purchase": Purchase,
+    "refund": Refund,
+    "payout": Payout,
+    "suspense": Suspense,
+    "correction": Correction,
+    "endpoint": Endpoint,
+}
+
+
+def load(connection: Connection, commands: Sequence[AnyCommand]) -> Book:
     """The book that these commands need, as the transaction sees it."""
     first = touches_at_first(commands)
+    all_rooms = any(isinstance(command, RenewEpochs) for command in commands)
     row = connection.execute(
         _LOAD_FIRST,
         (
             FIRST_USER_ACCOUNT,
             _json(first.keys),
-            _all_rooms(connection) if first.all_rooms else _json(first.rooms),
+            _all_rooms(connection) if all_rooms else _json(first.rooms),
             _json(first.gifts),
         ),
     ).fetchone()
@@ -91,17 +126,84 @@ def load(connection: Connection, commands: Iterable[AnyCommand]) -> Book:
     for actor, key, fingerprint, outcome in orjson.loads(row[4]):
         book.spent[actor, key] = Spent(fingerprint, read_outcome(outcome))
     book.rooms = {fields[0]: Room(*fields) for fields in orjson.loads(row[5])}
-    for fields in orjson.loads(row[6]):
-        gift = _gift_record(*fields)
-        book.gifts[gift.room, gift.seq] = gift
-    for fields in orjson.loads(row[7]):
-        mark = Mark(*fields)
-        book.marks[mark.room, mark.gift_seq, mark.kind] = mark
+    _take_gifts(book, orjson.loads(row[6]), orjson.loads(row[7]))
+    if first.lots:
+        _load_lots(connection, book, first.lots)
+    for table in _RARE:
+        _load_rare(connection, book, table, {id for name, id in first.rare if name == table})
     _load_parties(connection, book, first, touches_then(book))
+    _load_rare(connection, book, "purchase", touches_at_last(book, commands))
     return book
 
 
+def _take_gifts(book: Book, gifts: Iterable[Any], marks: Iterable[Any]) -> None:
+    for fields in gifts:
+        gift = _gift_record(*fields)
+        book.gifts[gift.room, gift.seq] = gift
+    for fields in marks:
+        mark = Mark(*fields)
+        book.marks[mark.room, mark.gift_seq, mark.kind] = mark
+
+
+def _load_lots(connection: Connection, book: Book, purchases: set[str]) -> None:
+    gifts = connection.execute(_LOAD_LOTS, (_json(purchases),)).fetchall()
+    marks = connection.execute(
+        "SELECT m.room, m.gift_seq, m.kind, m.seq FROM json_each(?) AS k CROSS JOIN mark AS m"
+        " ON m.room = k.value ->> 0 AND m.gift_seq = k.value ->> 1",
+        (_json(gift[:2] for gift in gifts),),
+    ).fetchall()
+    _take_gifts(book, gifts, marks)
+    rooms = {gift[0] for gift in gifts} - book.rooms.keys()
+    found = connection.execute(
+        "SELECT r.id, r.title, r.creator, r.creator_name, r.status, r.epoch, r.seq, r.total_coins,"
+        " r.opened_ms FROM json_each(?) AS k CROSS JOIN room AS r ON r.id = k.value",
+        (_json(rooms),),
+    ).fetchall()
+    book.rooms |= {fields[0]: Room(*fields) for fields in found}
+
+
+def _load_rare(connection: Connection, book: Book, table: str, ids: Iterable[str | int]) -> None:
+    rows: dict[Any, Any] = getattr(book, _PLACE[table])
+    ids = set(ids) - rows.keys()
+    if not ids:
+        return
+    row_type = _RARE[table]
+    found = connection.execute(
+        f"SELECT {', '.join(row_type.__struct_fields__)} FROM {table}"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (_json(ids),),
+    ).fetchall()
+    for fields in found:
+        row = row_type(*map(unpacked, row_type.__struct_fields__, fields))
+        rows[row.id] = row
+
+
+_PLACE = {table: table if table == "suspense" else f"{table}s" for table in _RARE}
+"""The book's dictionary of each table."""
+_JSON_COLUMNS = frozenset({"flags", "kinds", "pending", "rates"}) | {
+    "limits", "raises", "hours", "days", "lots",
+}  # fmt: skip
+
+
+_SWITCHES = frozenset({"frozen", "level_hidden", "enabled"})
+_TRUTHS = frozenset({"enabled", "frozen", "level_hidden"})
+
+
+def unpacked(column: str, value: Any) -> Any:
+    """The value of a row's field from what its column holds."""
+    if column in _TRUTHS:
+        return bool(value)
+    if column in _JSON_COLUMNS:
+        return orjson.loads(value)
+    return bool(value) if column in _SWITCHES else value
+
+
+def _packed(column: str, value: Any) -> Any:
+    return orjson.dumps(value).decode() if column in _JSON_COLUMNS else value
+
+
 def _load_parties(connection: Connection, book: Book, first: Touched, then: Touched) -> None:
+    creators = {id for table, id in first.rare | then.rare if table == "creator"}
     row = connection.execute(
         _LOAD_PARTIES,
         (
@@ -109,9 +211,12 @@ def _load_parties(connection: Connection, book: Book, first: Touched, then: Touc
             _json(first.accounts | then.accounts),
             FIRST_USER_ACCOUNT,
             _json(first.members | then.members),
+            _json(creators),
         ),
     ).fetchone()
-    book.users = {fields[0]: User(*fields) for fields in orjson.loads(row[0])}
+    for fields in orjson.loads(row[0]):
+        user = book.users[fields[0]] = User(*fields)
+        user.frozen, user.level_hidden = bool(user.frozen), bool(user.level_hidden)
     for fields in orjson.loads(row[1]) + orjson.loads(row[2]):
         account = Account(*fields)
         book.accounts[account.owner, account.code] = account
@@ -120,6 +225,7 @@ def _load_parties(connection: Connection, book: Book, first: Touched, then: Touc
         member.combo = combo and _read_combo(combo)
         member.anonymous_combo = anonymous_combo and _read_combo(anonymous_combo)
         book.members[member.room, member.user] = member
+    book.creators = {fields[0]: Creator(*fields) for fields in orjson.loads(row[4])}
 
 
 def _gift_record(room: str, seq: int, event: str, command: str, outcome: str) -> GiftRecord:
@@ -131,9 +237,12 @@ def _gift_record(room: str, seq: int, event: str, command: str, outcome: str) ->
         recipient=shown["to"]["id"],
         recipient_name=shown["to"]["name"],
         gift=shown["gift"],
+        quantity=shown["quantity"],
         coins=shown["coins"],
         millidiamonds=accepted["millidiamonds"],
         anonymous="anonymous" in shown["from"],
+        at_ms=shown["at_ms"],
+        lots=tuple((id, coins) for id, coins in accepted.get("lots", ())),
     )
 
 
@@ -201,9 +310,14 @@ def save(connection: Connection, book: Book, now_ms: int) -> None:
     _insert(connection, "event", [(*event[:6], event.body.decode()) for event in book.events])
     _insert(connection, "mark", book.new_marks)
     _save_sums(connection, book)
+    _save_people(connection, book)
 
 
 def _save_sums(connection: Connection, book: Book) -> None:
+    for user in book.erased:
+        # Where they were before this batch; the rows of this batch are written below.
+        connection.execute("UPDATE member SET name = '' WHERE user = ?", (user,))
+        connection.execute("UPDATE creator_day SET name = '' WHERE user = ?", (user,))
     _insert(
         connection,
         "account",
@@ -216,12 +330,6 @@ def _save_sums(connection: Connection, book: Book) -> None:
         [msgspec.structs.astuple(room) for room in book.changed_rooms.values()],
         "ON CONFLICT (id) DO UPDATE SET status = excluded.status, epoch = excluded.epoch,"
         " seq = excluded.seq, total_coins = excluded.total_coins",
-    )
-    _insert(
-        connection,
-        "user",
-        [msgspec.structs.astuple(user) for user in book.changed_users.values()],
-        "ON CONFLICT (id) DO UPDATE SET name = excluded.name, gifted_coins = excluded.gifted_coins",
     )
     _insert(
         connection,
@@ -241,3 +349,52 @@ def _save_sums(connection: Connection, book: Book) -> None:
         " reached_seq = excluded.reached_seq, combo = excluded.combo,"
         " anonymous_combo = excluded.anonymous_combo",
     )
+
+
+def _save_people(connection: Connection, book: Book) -> None:
+    _insert(
+        connection,
+        "user",
+        [
+            (
+                u.id,
+                u.name,
+                u.gifted_coins,
+                u.since_ms,
+                u.frozen,
+                u.paused_until_ms,
+                u.level_hidden,
+                *(write(part).decode() for part in (u.limits, u.raises, u.hours, u.days, u.lots)),
+            )
+            for u in book.changed_users.values()
+        ],
+        "ON CONFLICT (id) DO UPDATE SET name = excluded.name, gifted_coins = excluded.gifted_coins,"
+        " frozen = excluded.frozen, paused_until_ms = excluded.paused_until_ms,"
+        " level_hidden = excluded.level_hidden, limits = excluded.limits,"
+        " raises = excluded.raises, hours = excluded.hours, days = excluded.days,"
+        " lots = excluded.lots",
+    )
+    _insert(
+        connection,
+        "creator_day",
+        [msgspec.structs.astuple(row) for row in book.creator_days.values()],
+        "ON CONFLICT (creator, day, user) DO UPDATE SET name = excluded.name,"
+        " coins = coins + excluded.coins, reached = excluded.reached",
+    )
+    _insert(
+        connection,
+        "earning",
+        [msgspec.structs.astuple(row) for row in book.earnings.values()],
+        "ON CONFLICT (creator, day, gift) DO UPDATE SET gifts = gifts + excluded.gifts,"
+        " coins = coins + excluded.coins, millidiamonds = millidiamonds + excluded.millidiamonds",
+    )
+    for table, row_type in (*_RARE.items(), ("creator", Creator)):
+        rows = [row for (name, _), row in book.changed_rows.items() if name == table]
+        columns = row_type.__struct_fields__
+        changes = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
+        _insert(
+            connection,
+            table,
+            [tuple(map(_packed, columns, msgspec.structs.astuple(row))) for row in rows],
+            f"ON CONFLICT (id) DO UPDATE SET {changes}",
+        )

@@ -7,8 +7,8 @@ can run it on a virtual file system that forgets what was not synced.
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
 
 import structlog
 
@@ -19,6 +19,8 @@ from storage.sqlite_rows import Connection, load, save
 from storage.store import StoreBroken, StoreUnavailable
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _BROKEN = {
     sqlite3.SQLITE_IOERR,
@@ -79,6 +81,24 @@ def settle_or_bisect(
             return results + settle_or_bisect(connection, commands[middle:], now_ms)
         except StoreUnavailable:
             return results + [_internal() for _ in commands[middle:]]
+
+
+def transact(connection: sqlite3.Connection, work: Callable[..., T], *arguments: Any) -> T:
+    """Change rows that are not part of the books, in one transaction; durable when it returns.
+
+    Raises StoreUnavailable when it may be tried again (a COMMIT that raised may have been made),
+    StoreBroken when the database failed.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        result = work(connection, *arguments)
+        connection.execute("COMMIT")
+    except Exception as error:
+        _roll_back(connection, error)
+        if isinstance(error, sqlite3.Error):
+            raise StoreUnavailable(f"The database could not store this: {error}.") from error
+        raise
+    return result
 
 
 def _internal() -> Result:

@@ -19,10 +19,13 @@ the read began; they raise `StoreUnavailable` when the database cannot be read. 
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from rules.book import Room
-from rules.commands import AnyCommand, Policy
+from rules.commands import AnyCommand
 from rules.events import Event
+from rules.policy import Policy
 from rules.results import Result
+from rules.rows import Room, User
+from storage.deliveries import Deliveries
+from storage.money import BoardLine, MoneyReads
 
 
 class StoreError(Exception):
@@ -52,18 +55,23 @@ class Wallet(NamedTuple):
     millidiamonds_pending: int
     millidiamonds_available: int
     millidiamonds_reserved: int
-    gifted_coins: int
-    spent_today: int
-    """Coins gifted since the given moment, less those of these gifts that were taken back."""
-
-
-class BoardLine(NamedTuple):
-    user: str
-    name: str
-    coins: int
+    diamond_debt: int
+    """Millidiamonds owed, as a positive number."""
+    coin_debt: int
+    """Coins owed, as a positive number."""
+    user: User | None
+    """What they spent and allowed themselves; None for who was never heard of."""
 
 
 class Store(Protocol):
+    @property
+    def money(self) -> MoneyReads:
+        """What can be asked about people and their money."""
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Webhooks on their way: kept beside the books, with a contract of their own."""
+
     async def settle(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
         """Make the commands durable, in order. Raises StoreUnavailable, StoreBroken."""
 
@@ -91,11 +99,14 @@ class Store(Protocol):
     async def balances(self, users: Collection[str]) -> dict[str, int]:
         """Coins of each of these users; 0 for who has no wallet yet."""
 
-    async def wallet(self, user: str, since_ms: int) -> Wallet:
-        """What a user has. `since_ms` is the start of today."""
+    async def wallet(self, user: str) -> Wallet:
+        """What a user has."""
 
-    async def statement(self, user: str, before: int | None, limit: int) -> list[dict[str, Any]]:
-        """The user's transfers, newest first, with ids below `before`; each with its `id`."""
+    async def statement(
+        self, user: str, before: int | None, limit: int
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """The user's transfers, newest first, with ids below `before`, each with its `id`; and
+        whether there are more."""
 
     async def close(self) -> None:
         """Finish what is running and let go of the files."""

@@ -7,7 +7,7 @@ import pytest
 
 from serving import ServerProcess
 
-pytest.register_assert_rewrite("contract_table", "http_asking")
+pytest.register_assert_rewrite("contract_table", "http_asking", "ledger_tables", "shelf")
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ EVENTS = {
         "from_total?": positive,
         "combo": (COMBO, nothing),
         "message?": text,
+        "level_up?": positive,
         "merged": positive,
     },
     "gift_retracted": {
@@ -212,7 +213,13 @@ CONTRACT: dict[str, dict[str, Any]] = {
     "balance": {"balance_coins": whole, "reason": text},
     "heartbeat": {"now_ms": positive, "rooms": anything},
     "pong": {"id?": string},
-    "notice": {"code": text, "message": text, "reconnect_after_ms?": positive},
+    "level_up": {"room": text, "user": PERSON, "level": positive},
+    "notice": {
+        "code": text,
+        "message": text,
+        "reconnect_after_ms?": positive,
+        "details?": anything,
+    },
 }
 
 

@@ -2,6 +2,7 @@
 
 Written from docs/protocol.md and not from the code, one `if` per sentence of it: no SQL, no
 settling, no clock. It is what stateful tests and history checkers hold the real thing against.
+Wallets, limits and payouts are in tests/money_model.py.
 """
 
 from typing import Any
@@ -9,46 +10,53 @@ from typing import Any
 import msgspec
 
 import builders
-from rules.commands import (
-    AnyCommand,
-    CloseRoom,
+from money_model import Answer, MoneyModel, said_of_money
+from rules import commands as c
+from rules.outcomes import (
     GiftAccepted,
     GiftHidden,
     GiftRetracted,
-    Grant,
-    Granted,
-    HideGift,
-    OpenRoom,
+    GiftsReversed,
+    PolicySet,
     Refused,
-    RetractGift,
     RoomClosed,
     RoomOpened,
-    SendGift,
 )
+from rules.policy import Policy
 from rules.results import Result
 
 PRICES = {gift.id: gift for gift in builders.CATALOGUE.gifts}
 WINDOW_MS = 3_000
 PERMILLE = 500
-MONEY_MAX = 2**53 - 1
-SPENDS_THE_KEY = {"room_closed", "gift_unavailable", "not_of_age", "insufficient_coins"}
+SPENDS_THE_KEY = set(
+    "room_closed gift_unavailable not_of_age insufficient_coins account_frozen gifting_paused"
+    " limit_per_gift limit_daily limit_weekly limit_monthly".split()
+)
+NOT_CONTENT = {
+    "gift": {"name", "adult"},
+    "open_room": {"epoch"},
+    "start_purchase": {"purchase", "adult"},
+    "refund_purchase": {"refund"},
+    "request_payout": {"flags"},
+}
+"""What may differ between two tries of one wish, besides the key."""
 
-Answer = tuple[Any, ...]
 
+class Model(MoneyModel):
+    """What the contract says, and nothing about how it is done. It begins after the policy."""
 
-class Model:
-    """What the contract says, and nothing about how it is done."""
-
-    def __init__(self) -> None:
-        self.coins: dict[str, int] = {}
-        self.millidiamonds: dict[str, int] = {}
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(policy)
         self.rooms: dict[str, dict[str, Any]] = {}
         self.logs: dict[str, list[dict[str, Any]]] = {}
         self.sums: dict[str, dict[str, tuple[int, int]]] = {}
         self.combos: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.answers: dict[tuple[str, str], tuple[Any, Answer]] = {}
 
-    def say(self, command: AnyCommand, now_ms: int) -> tuple[Answer, bool]:
+    def number(self) -> int:
+        return len(self.answers) + 2
+
+    def say(self, command: c.AnyCommand, now_ms: int) -> tuple[Answer, bool]:
         """The answer, and whether it is an old one."""
         name = (command.actor, command.key)
         content = self._content(command)
@@ -60,29 +68,73 @@ class Model:
             self.answers[name] = (content, answer)
         return answer, replayed
 
-    def _content(self, command: AnyCommand) -> Any:
+    def _content(self, command: c.AnyCommand) -> Any:
         content = msgspec.to_builtins(command)
-        for field in ("key", "name", "adult", "epoch"):
+        for field in {"key"} | NOT_CONTENT.get(content["kind"], set()):
             content.pop(field, None)
         return content
 
-    def _decide(self, command: AnyCommand, now_ms: int) -> tuple[Answer, bool]:
+    def _decide(self, command: c.AnyCommand, now_ms: int) -> tuple[Answer, bool]:
         match command:
-            case SendGift():
-                return self._gift(command, now_ms), False
-            case Grant(user=user, coins=coins):
-                return self._grant(user, coins), False
-            case RetractGift(gift_id=gift_id):
-                return self._retract(gift_id), False
-            case HideGift(gift_id=gift_id):
-                return self._hide(gift_id), False
-            case OpenRoom():
+            case c.OpenRoom():
                 return self._open(command)
-            case CloseRoom(room=room):
+            case c.CloseRoom(room=room):
                 return self._close(room)
+            case c.SettlePurchase():
+                return self.settle_paid(command, now_ms)
+            case c.FailPurchase(purchase=purchase):
+                return self.fail(purchase)
+            case c.RefundSent(refund=refund):
+                return self.refund_sent(refund)
+            case c.ChargeBack(purchase=purchase):
+                return self.charge_back(purchase)
+            case c.RecordPayoutResult():
+                return self.record(command)
+            case c.Freeze(user=user) | c.Unfreeze(user=user):
+                return self.freeze(user, isinstance(command, c.Freeze), now_ms)
+        return self._decide_anew(command, now_ms), False
+
+    def _decide_anew(self, command: c.AnyCommand, now_ms: int) -> Answer:
+        """What is never the same wish under another key."""
+        match command:
+            case c.SetPolicy(policy=policy):
+                self.policy = policy
+                return ("policy",)
+            case c.SendGift():
+                return self._gift(command, now_ms)
+            case c.RetractGift(gift_id=gift_id):
+                return self._retract(gift_id)
+            case c.ReverseGifts(user=user, gifts=gifts):
+                return self._reverse(user, gifts)
+            case c.HideGift(gift_id=gift_id):
+                return self._hide(gift_id)
+            case c.Grant(user=user, coins=coins):
+                return self.grant(user, coins, now_ms)
+            case c.StartPurchase():
+                return self.start(command)
+            case c.RefundPurchase():
+                return self.refund(command)
+            case c.ProposeCorrection():
+                return self.propose(command)
+            case c.DecideCorrection():
+                return self.decide(command, now_ms)
+            case c.SetLimits():
+                return self.set_limits(command, now_ms)
+            case c.PauseGifting(user=user, days=days):
+                return self.pause(user, days, now_ms)
+            case c.ReleaseDiamonds(creator=creator):
+                return self.release(creator, now_ms)
+            case c.RequestPayout():
+                return self.request(command)
+            case c.ApprovePayout(payout=payout):
+                return self.change_payout(payout, "approved", "requested")
+            case c.PayPayout(payout=payout):
+                return self.change_payout(payout, "paid", "approved")
+            case c.RejectPayout(payout=payout):
+                return self.change_payout(payout, "rejected", "requested", "approved")
         raise AssertionError(command)
 
-    def _open(self, command: OpenRoom) -> tuple[Answer, bool]:
+    def _open(self, command: c.OpenRoom) -> tuple[Answer, bool]:
         wanted = {"title": command.title, "creator": command.creator, "name": command.creator_name}
         room = self.rooms.get(command.room)
         if room is None:
@@ -106,13 +158,7 @@ class Model:
         self.logs[room].append({"kind": kind, "step": step} | fields)
         return len(self.logs[room])
 
-    def _grant(self, user: str, coins: int) -> Answer:
-        if not 1 <= coins <= MONEY_MAX:
-            return "refused", "bad_quantity"
-        self.coins[user] = self.coins.get(user, 0) + coins
-        return "granted", user, coins, self.coins[user]
-
-    def _refusal(self, gift: SendGift) -> str | None:
+    def _refusal(self, gift: c.SendGift, now_ms: int) -> str | None:
         room, kind = self.rooms.get(gift.room), PRICES.get(gift.gift)
         if room is None:
             return "unknown_room"
@@ -132,31 +178,42 @@ class Model:
             return "gift_unavailable"
         if not gift.adult:
             return "not_of_age"
-        if self.coins.get(gift.sender, 0) < kind.coins * gift.quantity:
-            return "insufficient_coins"
-        return None
+        coins, purse = kind.coins * gift.quantity, self.purses.get(gift.sender)
+        if purse and (purse["debt"] or purse["frozen"]):
+            return "account_frozen"
+        if purse and now_ms < purse["paused"]:
+            return "gifting_paused"
+        if purse and (refusal := self.limit_refusal(gift.sender, coins, now_ms)):
+            return refusal
+        return "insufficient_coins" if self.coins(gift.sender) < coins else None
 
-    def _gift(self, gift: SendGift, now_ms: int) -> Answer:
-        if refusal := self._refusal(gift):
+    def _gift(self, gift: c.SendGift, now_ms: int) -> Answer:
+        if refusal := self._refusal(gift, now_ms):
             return "refused", refusal
         coins, creator = PRICES[gift.gift].coins * gift.quantity, self.rooms[gift.room]["creator"]
-        self.coins[gift.sender] -= coins
-        self.millidiamonds[creator] = self.millidiamonds.get(creator, 0) + coins * PERMILLE
+        lots = dict(self.take(gift.sender, coins))
+        self.earn(creator, coins * PERMILLE, now_ms)
         anonymous = gift.visibility == "anonymous"
         fields = {"sender": gift.sender, "coins": coins, "anonymous": anonymous, "marks": set()}
         seq = self._log(gift.room, "gift", coins, **fields)
+        entry = self.logs[gift.room][-1]
+        entry |= {"room": gift.room, "seq": seq, "creator": creator, "lots": lots}
+        entry |= {"at_ms": now_ms, "earned": coins * PERMILLE, "bought": sum(lots.values())}
+        self.gifts_sent.append(entry)
+        self.purses[gift.sender]["spent"].append(entry)
         if not anonymous:
             self._sum(gift.room, gift.sender, coins, seq)
         combo = self._combo(gift, seq, coins, now_ms)
         total = self.rooms[gift.room]["total"]
-        balance = self.coins[gift.sender]
-        return "gift", gift.room, seq, gift.quantity, coins, balance, total, combo, now_ms
+        balance = self.coins(gift.sender)
+        sums = (gift.quantity, coins, balance, total)
+        return "gift", gift.room, seq, *sums, combo, now_ms, lots
 
     def _sum(self, room: str, user: str, step: int, seq: int) -> None:
         self.sums[room][user] = (self.sums[room].get(user, (0, 0))[0] + step, seq)
         self.logs[room][-1]["sums"] = dict(self.sums[room])
 
-    def _combo(self, gift: SendGift, seq: int, coins: int, now_ms: int) -> Any:
+    def _combo(self, gift: c.SendGift, seq: int, coins: int, now_ms: int) -> Any:
         place = (gift.room, gift.sender, gift.visibility)
         last = self.combos.pop(place, None)
         if not PRICES[gift.gift].combo:
@@ -187,13 +244,40 @@ class Model:
             return "refused", "unknown_gift"
         if "retracted" in gift["marks"]:
             return "refused", "already_retracted"
+        return "retracted", gift_id, *self._undo(room, gift)
+
+    def _undo(self, room: str, gift: dict[str, Any]) -> tuple[int, int, int]:
+        """The seq of the retraction, the coins, and how many of them paid a debt."""
         gift["marks"].add("retracted")
-        self.coins[gift["sender"]] += gift["coins"]
-        self.millidiamonds[self.rooms[room]["creator"]] -= gift["coins"] * PERMILLE
+        sender, bought = gift["sender"], sum(gift["lots"].values())
+        self.purses[sender]["granted"] += gift["coins"] - bought
+        for purchase, part in gift["lots"].items():
+            self.put_back(sender, purchase, part)
+        paid = self.pay_debt(sender)
+        spent = self.purses[sender]["spent"]
+        spent[:] = [other for other in spent if other is not gift]
+        clawed = sum(
+            part * gift["earned"] // gift["coins"]
+            for purchase, part in gift["lots"].items()
+            if self.purchases[purchase]["clawback"] != "none"
+        )
+        self.take_back(gift, gift["earned"] - clawed)
         seq = self._log(room, "gift_retracted", -gift["coins"])
         if not gift["anonymous"]:
-            self._sum(room, gift["sender"], -gift["coins"], seq)
-        return "retracted", gift_id, seq, gift["coins"]
+            self._sum(room, sender, -gift["coins"], seq)
+        return seq, gift["coins"], paid
+
+    def _reverse(self, user: str, gift_ids: tuple[str, ...]) -> Answer:
+        found = {gift_id: self._find(gift_id) for gift_id in gift_ids}
+        for _, gift in found.values():
+            if gift is None or ("retracted" not in gift["marks"] and gift["sender"] != user):
+                return "refused", "unknown_gift"
+        seqs, coins, paid = [], 0, 0
+        for gift_id, (room, gift) in found.items():
+            if gift and "retracted" not in gift["marks"]:
+                seq, back, debt = self._undo(room, gift)
+                seqs, coins, paid = [*seqs, (gift_id, seq)], coins + back, paid + debt
+        return "reversed", user, tuple(seqs), coins, paid
 
     def _hide(self, gift_id: str) -> Answer:
         room, gift = self._find(gift_id)
@@ -216,18 +300,20 @@ def said(result: Result) -> Answer:
     match result.outcome:
         case Refused(code=code):
             return "refused", code
-        case Granted(user=user, coins=coins, balance_coins=balance):
-            return "granted", user, coins, balance
+        case PolicySet():
+            return ("policy",)
         case RoomOpened(room=room, epoch=epoch):
             return "opened", room, epoch
         case RoomClosed(room=room, seq=seq):
             return "closed", room, seq
-        case GiftRetracted(gift_id=gift_id, seq=seq, coins=coins):
-            return "retracted", gift_id, seq, coins
+        case GiftRetracted() as back:
+            return "retracted", back.gift_id, back.seq, back.coins, back.debt_paid_coins
+        case GiftsReversed() as back:
+            return "reversed", back.user, back.gifts, back.coins, back.debt_paid_coins
         case GiftHidden(gift_id=gift_id, seq=seq):
             return "hidden", gift_id, seq
         case GiftAccepted() as gift:
             combo = gift.combo and msgspec.structs.astuple(gift.combo)
             sums = (gift.quantity, gift.coins, gift.balance_coins, gift.total_coins)
-            return "gift", gift.room, gift.seq, *sums, combo, gift.at_ms
-    raise AssertionError(result)
+            return "gift", gift.room, gift.seq, *sums, combo, gift.at_ms, dict(gift.lots)
+    return said_of_money(result.outcome)

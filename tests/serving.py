@@ -163,6 +163,10 @@ class ServerProcess:
         self._flags = {"log-level": "warning", "drain-ms": 50} | flags
         self.process: subprocess.Popen[bytes] | None = None
 
+    def set_flags(self, **flags: Any) -> None:
+        """Settings for the next start."""
+        self._flags |= flags
+
     def start(self, within_s: float = 20.0) -> float:
         """Start and wait until it is ready; the seconds that took."""
         began = time.monotonic()

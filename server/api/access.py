@@ -5,11 +5,14 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from litestar import Request
 
 from protocol.codec import UNSEEN_CHARACTERS
 from protocol.messages import KEY_CHARACTERS_MAX
-from server.api.errors import ApiError
+from rules.commands import AnyCommand
+from rules.outcomes import AnyOutcome, Refused
+from server.api.errors import ApiError, refused
 from server.auth import USER_ID, Identity, same_secret
 from server.shell import Shell
 
@@ -58,6 +61,14 @@ def backend_or(request: Request[Any, Any, Any], shell: Shell, user: str) -> Call
     return caller
 
 
+def admin_or_backend(request: Request[Any, Any, Any], shell: Shell) -> Caller:
+    """The backend, or a person who is an admin. Raises ApiError `unauthorized`, `forbidden`."""
+    caller = caller_of(request, shell)
+    if caller.identity is not None and caller.identity.role != "admin":
+        raise ApiError("forbidden", "Only the backend and admins may do this.")
+    return caller
+
+
 def idempotency_key(request: Request[Any, Any, Any]) -> str:
     """The client's key, or one of ours: without a key each request is a wish of its own.
 
@@ -98,3 +109,45 @@ async def checked_whole(request: Request[Any, Any, Any], name: str) -> int:
     if type(value) is not int:
         raise ApiError("malformed", f"`{name}` must be a whole number", {"field": name})
     return value
+
+
+async def maybe_whole(request: Request[Any, Any, Any], name: str, most: int) -> int | None:
+    """As `checked_whole`, from 0 on; None for what was left out or is null.
+
+    Raises ApiError `malformed`, `invalid`.
+    """
+    if (await request.json()).get(name) is None:
+        return None
+    value = await checked_whole(request, name)
+    if not 0 <= value <= most:
+        raise ApiError("invalid", f"`{name}` must be from 0 to {most}", {"field": name})
+    return value
+
+
+async def booked(shell: Shell, command: AnyCommand) -> AnyOutcome:
+    """What came of a command that the books took. Raises ApiError for a refusal."""
+    result = await shell.settlement.ask(command)
+    if isinstance(result.outcome, Refused):
+        raise refused(result.outcome)
+    return result.outcome
+
+
+def outcome_body(outcome: AnyOutcome) -> dict[str, Any]:
+    """An outcome as the API answers with it."""
+    fields = msgspec.structs.asdict(outcome)
+    del fields["again"]
+    return fields
+
+
+def base_url(request: Request[Any, Any, Any], shell: Shell) -> str:
+    """The address under which the one who asks knows this server, without a slash at its end."""
+    if shell.settings.public_url:
+        return shell.settings.public_url.rstrip("/")
+    base = str(request.base_url).rstrip("/")
+    peer = request.client.host if request.client else ""
+    if (
+        peer in shell.settings.trusted_proxies
+        and request.headers.get("X-Forwarded-Proto") == "https"
+    ):
+        base = base.replace("http://", "https://", 1)
+    return base

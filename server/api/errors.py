@@ -8,7 +8,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from protocol.codes import RETRY
-from rules.commands import Refused
+from rules.outcomes import Refused
 from storage import StoreError
 
 log = structlog.get_logger()
@@ -21,14 +21,32 @@ STATUS: dict[str, int] = {
     "not_found": 404,
     "unknown_room": 404,
     "unknown_gift": 404,
+    "unknown_purchase": 404,
+    "unknown_refund": 404,
+    "unknown_payout": 404,
+    "unknown_correction": 404,
+    "unknown_entry": 404,
+    "unknown_endpoint": 404,
+    "unknown_user": 404,
     "method_not_allowed": 405,
     "room_exists": 409,
     "key_reused": 409,
     "already_retracted": 409,
     "already_hidden": 409,
     "not_retractable": 409,
+    "wrong_state": 409,
+    "wrong_currency": 409,
+    "refund_too_large": 409,
+    "nothing_to_refund": 409,
+    "nothing_due": 409,
+    "payout_open": 409,
+    "insufficient_diamonds": 409,
+    "account_frozen": 409,
+    "not_of_age": 403,
+    "bad_signature": 400,
     "bad_quantity": 422,
     "invalid": 422,
+    "payment_refused": 422,
     "rate_limited": 429,
     "internal": 500,
     "busy": 503,

@@ -8,9 +8,9 @@ from litestar.datastructures import State
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from protocol.messages import MONEY_MAX
-from rules.commands import Grant, Granted, HideGift, Refused, RetractGift
+from rules.commands import Grant, HideGift, RetractGift
 from rules.events import split_gift_id
-from rules.levels import level_of
+from rules.outcomes import Granted, Refused
 from server.api.access import (
     backend,
     backend_or,
@@ -18,11 +18,11 @@ from server.api.access import (
     checked_text,
     checked_whole,
     idempotency_key,
+    outcome_body,
 )
 from server.api.errors import ApiError, refused
 from server.api.rooms import Limit, find_room, shell_of
-
-DAY_MS = 86_400_000
+from server.api.wallets import wallet_body
 
 
 class Granting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ async def grant(
     if isinstance(result.outcome, Refused):
         raise refused(result.outcome)
     assert isinstance(result.outcome, Granted)
-    body = msgspec.structs.asdict(result.outcome)
+    body = outcome_body(result.outcome)
     return body | {"replayed": result.replayed}
 
 
@@ -61,21 +61,10 @@ async def grant(
 async def show_wallet(
     state: State, request: Request[Any, Any, Any], user: FromPath[str]
 ) -> dict[str, Any]:
-    """What a user has and has spent since midnight UTC."""
+    """What a user has, owes, has spent since midnight UTC and may still spend."""
     shell = shell_of(state)
     backend_or(request, shell, checked_id(user, "user"))
-    now_ms = shell.clock()
-    wallet = await shell.store.wallet(user, now_ms - now_ms % DAY_MS)
-    return {
-        "coins": wallet.coins,
-        "millidiamonds_pending": wallet.millidiamonds_pending,
-        "millidiamonds_available": wallet.millidiamonds_available,
-        "millidiamonds_reserved": wallet.millidiamonds_reserved,
-        "coin_debt": 0,
-        "level": level_of(wallet.gifted_coins),
-        "spent_today": wallet.spent_today,
-        "limits": {},
-    }
+    return wallet_body(await shell.store.wallet(user), shell.policy.limits, shell.clock())
 
 
 @get("/users/{user:str}/statement")
@@ -89,8 +78,8 @@ async def show_statement(
     """Every transfer that touched the user's accounts, newest first, with the balance after it."""
     shell = shell_of(state)
     backend_or(request, shell, checked_id(user, "user"))
-    items = await shell.store.statement(user, cursor, limit)
-    return {"items": items, "next_cursor": str(items[-1]["id"]) if len(items) == limit else None}
+    items, more = await shell.store.statement(user, cursor, limit)
+    return {"items": items, "next_cursor": str(items[-1]["id"]) if more else None}
 
 
 @post("/gifts/{gift:str}/retract", status_code=200)
@@ -107,7 +96,7 @@ async def retract(
     )
     if isinstance(result.outcome, Refused):
         raise refused(result.outcome)
-    return msgspec.structs.asdict(result.outcome) | {"replayed": result.replayed}
+    return outcome_body(result.outcome) | {"replayed": result.replayed}
 
 
 @post("/gifts/{gift:str}/hide", status_code=200)
@@ -125,7 +114,7 @@ async def hide(
     result = await shell.settlement.ask(HideGift(actor=caller.actor, key=key, gift_id=gift))
     if isinstance(result.outcome, Refused):
         raise refused(result.outcome)
-    return msgspec.structs.asdict(result.outcome) | {"replayed": result.replayed}
+    return outcome_body(result.outcome) | {"replayed": result.replayed}
 
 
 money_router = Router(

@@ -8,7 +8,7 @@ from litestar import Request, Router, post
 from litestar.datastructures import State
 from litestar.params import JSONBody
 
-from server.api.access import backend_or
+from server.api.access import backend_or, base_url
 from server.api.rooms import find_room, shell_of
 from server.auth import issue
 
@@ -44,13 +44,7 @@ async def make_overlay(
     if old is not None:
         shell.verifier.revoke(old)
     shell.overlays[room.id] = token_id
-    base = str(request.base_url).rstrip("/")
-    peer = request.client.host if request.client else ""
-    if (
-        peer in shell.settings.trusted_proxies
-        and request.headers.get("X-Forwarded-Proto") == "https"
-    ):
-        base = base.replace("http://", "https://", 1)
+    base = base_url(request, shell)
     return {"token": token, "url": f"{base}/overlay?room={room.id}&token={token}"}
 
 

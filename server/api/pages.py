@@ -41,6 +41,11 @@ async def overlay_page() -> Response[bytes]:
     return _page("overlay.html")
 
 
+@get("/safety", include_in_schema=False)
+async def safety_page() -> Response[bytes]:
+    return _page("safety.html")
+
+
 @post("/demo/viewer", include_in_schema=False, status_code=201)
 async def demo_viewer(state: State) -> dict[str, Any]:
     """A new viewer with play money. Only while the server runs as `largesse demo`."""
@@ -66,4 +71,4 @@ async def demo_viewer(state: State) -> dict[str, Any]:
     return {"token": token, "room": shell.demo_room, "user": {"id": user, "name": name}}
 
 
-PAGES = [viewer_page, overlay_page, demo_viewer]
+PAGES = [viewer_page, overlay_page, safety_page, demo_viewer]

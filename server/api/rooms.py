@@ -9,9 +9,10 @@ from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from protocol.messages import MONEY_MAX
-from rules.book import Room
-from rules.commands import CloseRoom, OpenRoom, Refused
+from rules.commands import CloseRoom, OpenRoom
 from rules.events import Event
+from rules.outcomes import Refused
+from rules.rows import Room
 from server.api.access import backend, backend_or, checked_id, checked_text, idempotency_key
 from server.api.errors import ApiError, refused
 from server.shell import Shell

@@ -9,11 +9,18 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.static_files import create_static_files_router
 
 from server.api import errors
+from server.api.bank_files import bank_router
+from server.api.books import books_router
+from server.api.creators import creators_router
 from server.api.description import DESCRIPTIONS
+from server.api.endpoints import endpoints_router
 from server.api.money import money_router
 from server.api.operations import operations_router
 from server.api.overlays import overlays_router
 from server.api.pages import PAGES
+from server.api.payouts import payouts_router
+from server.api.people import people_router
+from server.api.purchases import CHECKOUT_PAGES, purchases_router
 from server.api.rooms import rooms_router
 from server.shell import Shell
 from storage import StoreError
@@ -37,6 +44,14 @@ def build_site(shell: Shell, version: str) -> Litestar:
             static,
             rooms_router,
             money_router,
+            *CHECKOUT_PAGES,
+            purchases_router,
+            people_router,
+            payouts_router,
+            bank_router,
+            creators_router,
+            books_router,
+            endpoints_router,
             overlays_router,
             operations_router,
         ],
@@ -57,7 +72,7 @@ def build_site(shell: Shell, version: str) -> Litestar:
         ),
         cors_config=CORSConfig(
             allow_origins=origins,
-            allow_methods=["GET", "POST", "PUT"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
         )
         if origins

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from serving import BACKEND, ServerProcess, token
@@ -21,8 +22,9 @@ FLAGS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    """One Chromium for the tests of a file; each page has a context of its own."""
     path = need("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
@@ -61,10 +63,23 @@ class LivePages:
 
 @pytest.fixture
 def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LivePages]:
+    """A server for one test, which may kill it."""
+    with monkeypatch.context() as patch:
+        yield from _live(tmp_path, patch)
+
+
+@pytest.fixture(scope="module")
+def shared_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePages]:
+    """One server for the tests of a file; each brings users of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield from _live(tmp_path_factory.mktemp("live"), patch)
+
+
+def _live(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[LivePages]:
     need("chromium")
     # `serve` takes every LARGESSE_* for a setting, and this one is for test_pictures.py.
-    monkeypatch.delenv("LARGESSE_SCREENSHOTS", raising=False)
-    server = ServerProcess(tmp_path)
+    patch.delenv("LARGESSE_SCREENSHOTS", raising=False)
+    server = ServerProcess(folder)
     server.start()
     yield LivePages(server)
     server.kill()

@@ -19,7 +19,7 @@ PHONE = (400, 800)
 BACK_MS = 30_000
 """A killed server starts, and the pages find it again: back-off reaches a few seconds by then."""
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 
 @dataclass

@@ -21,7 +21,7 @@ from playwright.async_api import Browser, expect
 
 from serving import free_port
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 ROOT = Path(__file__).parents[2]
 WANTED = os.environ.get("LARGESSE_SCREENSHOTS") == "1"

@@ -99,6 +99,7 @@ FROM_SERVER = [
     m.Heartbeat(now_ms=5, rooms={"r": 1}),
     m.Pong(),
     m.Notice(code="draining", message="Bye.", reconnect_after_ms=5),
+    m.LevelUp(room="r", user=m.Person(id="u", name="U"), level=7),
 ]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from protocol.codec import encode_refusal
 from protocol.codes import CLOSE_REASONS, RETRY, CloseCode, Code, may_come_back
-from rules.commands import STORED_REFUSALS
+from rules.outcomes import STORED_REFUSALS
 
 REFUSALS = {
     "fix": "malformed unknown_type too_large not_joined unknown_room unknown_gift bad_quantity"

@@ -16,14 +16,14 @@ from rules.settle import settle
 
 # Section 1.2 of the contract: the fields of a gift, and those that may be absent.
 ALWAYS = set("kind seq id at_ms from to gift name animation quantity coins combo merged".split())
-FULL = ALWAYS | {"from_total", "message"}
+FULL = ALWAYS | {"from_total", "message", "level_up"}
 
 
 def bodies_after(*commands: Any, now_ms: int = 5_000) -> list[bytes]:
     book = new_book()
     settle(book, [builders.set_policy(), builders.open_room(), builders.grant()], 0)
     results = settle(book, list(commands), now_ms)
-    assert all(result.event for result in results)
+    assert all(result.events for result in results)
     return [event.body for event in book.events]
 
 
@@ -58,13 +58,14 @@ def test_a_public_gift_has_every_field_of_the_contract() -> None:
         from_total=50,
         combo=Combo(id="c1", count=2, coins=50, ends_ms=8_000),
         message="für dich",
+        level_up=2,
         merged=1,
     )
 
 
 def test_without_a_message_there_is_no_message() -> None:
     raw, event = gift_event()
-    assert set(raw) == FULL - {"message"}
+    assert set(raw) == FULL - {"message", "level_up"}
     assert event.message is None
 
 
@@ -83,7 +84,7 @@ def test_a_gift_without_combos_says_null() -> None:
 def test_an_anonymous_gift_tells_nothing_about_its_giver(gift: str) -> None:
     [body] = bodies_after(builders.gift(gift=gift, visibility="anonymous", name="Ada Lovelace"))
     raw, event = orjson.loads(body), decode_event(body)
-    assert set(raw) == FULL - {"message", "from_total"}
+    assert set(raw) == FULL - {"message", "from_total", "level_up"}
     assert raw["from"] == {"anonymous": True}
     assert isinstance(event, GiftEvent)
     assert event.from_ == Giver(anonymous=True) and event.from_total is None

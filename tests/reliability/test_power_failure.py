@@ -18,7 +18,8 @@ import pytest
 from builders import close_room, gift, grant, hide, open_room, retract, set_policy
 from ledgers import NOW_MS, new_ledger
 from recording_disk import Crash, Op, RecordingDisk, crashes
-from rules.commands import STORED_REFUSALS, AnyCommand, Refused, write
+from rules.commands import AnyCommand, write
+from rules.outcomes import STORED_REFUSALS, Refused
 from rules.results import Result
 from storage import sqlite
 from storage.audit import audit_connection

@@ -7,9 +7,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import builders
-from rules.book import JournalRow, new_book
-from rules.commands import fingerprint, read_command, read_outcome
+from rules.book import new_book
+from rules.commands import fingerprint, read_command
 from rules.journal import GENESIS, seal
+from rules.outcomes import read_outcome
+from rules.rows import JournalRow
 from rules.settle import settle
 
 # Few characters, among them those that a seal might use itself: collisions should be found.

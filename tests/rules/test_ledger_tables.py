@@ -1,28 +1,15 @@
 """The rules of the ledger as tables: one scenario each, in the manner of TigerBeetle's
 state_machine_tests.
 
-A line is `command | what it answers | what the books say then`; the last two may be left out, and
-then the command must succeed. Commands and their fields are those of tests/builders.py.
-
-Answers: `ok`, `replay` (the first answer again), or a refusal's code, with `+` when it must be kept
-under its key (`retry: new`) and `-` when it must leave no trace (`retry: fix`). Fields of the
-answer may follow: `seq=1`.
-
-Books: `ada=5` coins, `cleo~5` pending millidiamonds, `r1=7@2` a room's total at its head seq,
-`r1/ada=7` a line of its board. `@1500` before a command is the time in ms.
+How they are read is told in tests/ledger_tables.py; money is in test_money_tables.py.
 """
-
-import re
-from typing import Any
 
 import pytest
 
 import builders
-from rules.book import Book, new_book
-from rules.catalogue import make_catalogue
-from rules.commands import AnyCommand, Refused
-from rules.ledger import SYSTEM, Code
-from rules.results import Result
+from ledger_tables import check_conserved, check_table
+from rules.book import new_book
+from rules.outcomes import Refused
 from rules.settle import settle
 
 TABLES = {
@@ -324,123 +311,10 @@ TABLES = {
     """,
 }
 
-LINE = re.compile(r"(?:@(?P<at>\d+) )?(?P<verb>\w+) ?(?P<args>[^|]*)(?P<rest>.*)")
-NUMBER = re.compile(r"-?[\d_]+(?:\^\d+(?:[+-]\d+)?)?")
-VERBS: dict[str, tuple[Any, list[str]]] = {
-    "room": (builders.open_room, ["room", "creator"]),
-    "close": (builders.close_room, ["room"]),
-    "grant": (builders.grant, ["user", "coins"]),
-    "gift": (builders.gift, ["sender", "gift"]),
-    "retract": (builders.retract, ["gift_id"]),
-    "hide": (builders.hide, ["gift_id"]),
-}
-
-
-def value_of(text: str) -> Any:
-    """`2^53-1` and `1_000` are numbers, `true` and `false` truths, all else is text."""
-    if text in ("true", "false"):
-        return text == "true"
-    if not NUMBER.fullmatch(text):
-        return text
-    sign, text = (-1, text[1:]) if text[0] == "-" else (1, text)
-    base, power, rest = re.fullmatch(r"([\d_]+)(?:\^(\d+))?([+-]\d+)?", text).groups()
-    return sign * (int(base) ** int(power or 1) + int(rest or 0))
-
-
-def pairs(words: list[str]) -> dict[str, Any]:
-    return {name: value_of(value) for name, _, value in (word.partition("=") for word in words)}
-
-
-def policy_of(fields: dict[str, Any]) -> AnyCommand:
-    """`cake=30` changes a price, `rose=off` switches a gift off; the rest are policy fields."""
-    gifts = []
-    for gift in builders.CATALOGUE.gifts:
-        change = fields.pop(gift.id, None)
-        if isinstance(change, int):
-            gift = builders.again(gift, coins=change)
-        elif change is not None:
-            gift = builders.again(gift, enabled=change == "on")
-        gifts.append(gift)
-    return builders.set_policy(catalogue=make_catalogue(gifts), **fields)
-
-
-def command_of(verb: str, args: str) -> AnyCommand:
-    words = args.split()
-    if verb == "policy":
-        return policy_of(pairs(words))
-    build, names = VERBS[verb]
-    given = [word for word in words if "=" not in word]
-    fields = dict(zip(names, map(value_of, given), strict=True))
-    return build(**fields | pairs([word for word in words if "=" in word]))
-
-
-def check_answer(result: Result, kept: bool, expected: str) -> None:
-    word, *fields = expected.split() or ["ok"]
-    outcome = result.outcome
-    code = outcome.code if isinstance(outcome, Refused) else None
-    if word == "ok":
-        assert code is None and kept and not result.replayed
-    elif word == "replay":
-        assert result.replayed and result.event is None and result.balance is None
-        if fields and "=" not in fields[0]:
-            assert code == fields.pop(0)
-    else:
-        assert (code, kept, result.replayed) == (word[1:], word[0] == "+", False)
-    for name, value in pairs(fields).items():
-        details = outcome.details if isinstance(outcome, Refused) else None
-        assert (details or {}).get(name, getattr(outcome, name, None)) == value, name
-
-
-def check_books(book: Book, expected: str) -> None:
-    for word in expected.split():
-        name, sign, text = re.fullmatch(r"([\w/]+)([=~])(\S+)", word).groups()
-        if "/" in name:
-            member = book.members.get(tuple(name.split("/")))
-            assert (member.coins if member else 0) == value_of(text), word
-        elif name in book.rooms and sign == "=":
-            room = book.rooms[name]
-            assert f"{room.total_coins}@{room.seq}" == text, word
-        else:
-            code = Code.COINS if sign == "=" else Code.DIAMONDS_PENDING
-            assert book.balance(name, code) == value_of(text), word
-
-
-def picture(book: Book) -> list[Any]:
-    """All that a refusal must leave as it was."""
-    rows = (book.rooms, book.users, book.members, book.accounts, book.marks, book.gifts)
-    counted = (book.next_transfer, book.next_account, len(book.transfers), len(book.events))
-    return [repr(rows), counted]
-
-
-def check_line(book: Book, line: str) -> None:
-    match = LINE.fullmatch(line.strip())
-    assert match is not None, f"cannot read {line!r}"
-    _, answer, books, *_ = [*match["rest"].split("|"), "", "", ""]
-    before, journal = picture(book), len(book.journal)
-    [result] = settle(book, [command_of(match["verb"], match["args"])], int(match["at"] or 0))
-    check_answer(result, len(book.journal) > journal, answer)
-    if result.replayed or isinstance(result.outcome, Refused):
-        assert picture(book) == before, "nothing may have moved"
-    check_books(book, books)
-    check_conserved(book)
-
-
-def check_conserved(book: Book) -> None:
-    """Each transfer is on both of its accounts, and no user is below zero."""
-    assert sum(a.debits for a in book.accounts.values()) == sum(t.amount for t in book.transfers)
-    assert sum(a.credits for a in book.accounts.values()) == sum(t.amount for t in book.transfers)
-    assert all(a.balance >= 0 for a in book.accounts.values() if a.owner != SYSTEM)
-
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_books_follow_the_table(name: str) -> None:
-    book = new_book()
-    for line in TABLES[name].replace("\\\n", " ").strip().splitlines():
-        try:
-            check_line(book, line)
-        except Exception as error:
-            error.add_note(f"in the line: {line.strip()}")
-            raise
+    check_table(TABLES[name])
 
 
 def test_the_system_counts_all_grants_and_refuses_the_one_that_it_could_not_count() -> None:

@@ -48,3 +48,41 @@ def test_an_anonymous_gift_moves_no_level() -> None:
     settle(book, [builders.gift(), hidden, builders.gift()], 0)
     levels = [orjson.loads(event.body)["from"].get("level") for event in book.events]
     assert levels == [level_of(1), None, level_of(2)]
+
+
+def shown(*commands: object) -> list[tuple[int | None, int | None]]:
+    """(level, level_up) of each gift and retraction."""
+    book = new_book()
+    settle(book, [builders.set_policy(), builders.open_room(), builders.grant("ada", 1_000)], 0)
+    settle(book, commands, 0)
+    bodies = [orjson.loads(event.body) for event in book.events]
+    return [(body["from"].get("level"), body.get("level_up")) for body in bodies]
+
+
+def test_the_gift_that_raises_a_level_from_the_second_on_says_so_and_no_other() -> None:
+    gifts = [builders.gift(), builders.gift(quantity=48), builders.gift(), builders.gift()]
+    assert shown(*gifts) == [(1, None), (1, None), (2, 2), (2, None)]
+    both = builders.gift(gift="lion")
+    assert shown(both, builders.gift()) == [(5, 5), (5, None)]
+    anonymous = builders.gift(gift="lion", visibility="anonymous")
+    assert shown(anonymous, builders.gift()) == [(None, None), (1, None)]
+
+
+def test_a_level_that_was_lost_by_a_retraction_is_told_when_it_is_reached_again() -> None:
+    gift = builders.gift(quantity=50)
+    assert shown(gift, builders.retract(), gift, builders.gift(quantity=50)) == [
+        (2, 2),
+        (0, None),
+        (2, 2),
+    ]
+
+
+def test_a_hidden_level_is_shown_nowhere() -> None:
+    hide, show = builders.hide_level(), builders.hide_level(hidden=False)
+    gifts = [builders.gift(quantity=50), builders.retract("r1:1"), builders.gift(quantity=50)]
+    assert shown(hide, *gifts, show, builders.gift()) == [
+        (0, None),
+        (0, None),
+        (0, None),
+        (2, None),
+    ]

@@ -19,7 +19,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
 API_KEY = "fedcba9876543210"
 VERBS = [
     "demo", "serve", "token", "room", "room open", "room close", "room list", "room show",
-    "grant", "wallet", "audit", "backup", "restore", "migrate", "config", "loadtest",
+    "grant", "wallet", "audit", "export", "backup", "restore", "migrate", "config", "loadtest",
 ]  # fmt: skip
 
 
@@ -216,6 +216,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     storage: Any = ModuleType("storage")
     storage.StoreError = seen.StoreError = StoreError
     storage.audit = note("audit", audited)
+    storage.trial_balance = lambda database: []
     storage.backup = note("backup", lambda: None)
     storage.restore = note("restore", lambda: None)
     storage.migrate = note("migrate", lambda: (1, 3))
@@ -282,6 +283,7 @@ def test_audit_ends_with_1_on_any_difference(parts: SimpleNamespace) -> None:
     assert told == {
         "ok": False,
         "checks": [{"name": "balances", "ok": False, "detail": "3 accounts"}],
+        "trial_balance": [],
     }
 
 

@@ -1,17 +1,13 @@
 """The verbs that ask a running server: a real one, of a few lines, answers them."""
 
 import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from answering import Backend, answering
 from server import config
 from server.cli import app
 
@@ -30,52 +26,10 @@ def run(*args: str, env: dict[str, str] | None = None) -> Result:
     return CliRunner().invoke(app, list(args), env=env)
 
 
-@dataclass
-class Backend:
-    """Answers what it is told to, and keeps what it was asked."""
-
-    url: str = ""
-    answers: list[tuple[int, bytes]] = field(default_factory=list)
-    asked: list[SimpleNamespace] = field(default_factory=list)
-
-    def will_answer(self, content: object, status: int = 200) -> None:
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.answers.append((status, body))
-
-
 @pytest.fixture
 def backend() -> Iterator[Backend]:
-    seen = Backend()
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            asked = SimpleNamespace(
-                line=f"{self.command} {self.path}", headers=self.headers, body=body
-            )
-            seen.asked.append(asked)
-            status, content = seen.answers.pop(0)
-            if status == 0:
-                self.close_connection = True
-                return
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = answer
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        seen.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering() as seen:
         yield seen
-        server.shutdown()
-        thread.join()
 
 
 def ask(backend: Backend, *args: str) -> Result:
@@ -203,6 +157,25 @@ def test_a_server_that_is_not_there_is_3(backend: Backend) -> None:
 def test_wrong_use_is_2_and_asks_nobody(args: list[str]) -> None:
     result = run(*args)
     assert result.exit_code == 2 and result.stdout == ""
+
+
+def test_an_id_of_dots_names_nothing_else(backend: Backend) -> None:
+    backend.will_answer({"coins": 1})
+    assert ask(backend, "wallet", "..").exit_code == 0
+    assert backend.asked[0].line == "GET /v1/users/%2E%2E/wallet"
+
+
+def test_an_empty_id_asks_nobody(backend: Backend) -> None:
+    assert ask(backend, "room", "show", "").exit_code == 2 and not backend.asked
+
+
+def test_a_wallet_tells_moments_and_lists_in_words(backend: Backend) -> None:
+    raises = [{"limit": "daily", "coins": None, "at_ms": 1_748_800_000_000}]
+    limits = {"daily": {"left_coins": 5, "frees_ms": 1_748_800_000_000}, "raises": raises}
+    backend.will_answer({"coins": 12, "frozen": False, "limits": limits})
+    told = " ".join(ask(backend, "wallet", "ada").stdout.split())
+    assert "limits.daily.frees 2025-06-01 17:46:40Z" in told and "frozen no" in told
+    assert "limit daily, coins –, at 2025-06-01" in told
 
 
 def test_a_title_cannot_drive_the_terminal(backend: Backend) -> None:

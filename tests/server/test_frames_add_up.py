@@ -103,7 +103,9 @@ class Watcher:
                     (last["from"].get("id"), last["gift"], "gift")
                 }
                 sums = {name: sum(p[name] for p in parts) for name in ("quantity", "coins")}
-                assert entry == last | sums | {"merged": len(parts)}
+                levels = [part["level_up"] for part in parts if "level_up" in part]
+                level = {"level_up": levels[-1]} if levels else {}
+                assert entry == last | sums | {"merged": len(parts)} | level
                 assert not told & set(seqs)
                 told.update(seqs)
             rest = [by_seq[s] for s in range(frame["first"], frame["last"] + 1) if s not in told]

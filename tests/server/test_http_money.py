@@ -72,8 +72,11 @@ async def test_the_wallet(stage):
         "millidiamonds_pending": 0,
         "millidiamonds_available": 0,
         "millidiamonds_reserved": 0,
+        "diamond_debt_millidiamonds": 0,
         "coin_debt": 0,
         "level": 1,
+        "level_hidden": False,
+        "frozen": False,
         "spent_today": 15,
         "limits": wallet["limits"],
     }

@@ -8,8 +8,8 @@ import pytest
 
 import builders
 from ledgers import book, new_ledger
-from rules.book import Room as BookedRoom
 from rules.events import Event
+from rules.rows import Room as BookedRoom
 from server.room import COMMIT_MS, Room, decode_payload, encode_payload, plain_frame
 from storage import RoomState
 
@@ -29,7 +29,7 @@ class Books:
 
     def do(self, *commands: Any) -> list[Event]:
         results = book(self.ledger, *commands, now_ms=self.now_ms)
-        made = [result.event for result in results if result.event is not None]
+        made = [event for result in results for event in result.events]
         self.events += made
         return made
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from builders import gift, grant
-from rules.commands import Granted, Refused
+from rules.outcomes import Granted, Refused
 from rules.results import Result
 from server.metrics import Metrics
 from server.settlement import Order, Settlement

@@ -10,7 +10,7 @@ import os
 import sys
 
 from builders import gift, grant, open_room, set_policy
-from rules.commands import GiftAccepted
+from rules.outcomes import GiftAccepted
 from storage import Store, StoreError, open_store, sqlite
 
 GIFTS = 24

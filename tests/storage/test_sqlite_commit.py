@@ -8,7 +8,8 @@ import pytest
 
 from builders import gift, grant, hide, open_room, retract, set_policy
 from ledgers import NOW_MS, book, codes, dump, new_ledger, rows
-from rules.commands import AnyCommand, Refused
+from rules.commands import AnyCommand
+from rules.outcomes import Refused
 from rules.results import Result
 from storage import StoreBroken, StoreUnavailable
 from storage.migrations import APPLICATION_ID

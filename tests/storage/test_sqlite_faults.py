@@ -15,7 +15,7 @@ import pytest
 import storage
 from builders import gift, grant, open_room, set_policy
 from ledgers import NOW_MS, codes, new_ledger
-from rules.commands import GiftAccepted
+from rules.outcomes import GiftAccepted
 from storage import Store, StoreError, StoreUnavailable, open_store
 from storage.migrations import newest
 from storage.sqlite import FileLock, SqliteStore

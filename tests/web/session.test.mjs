@@ -351,3 +351,15 @@ test('a hundred gifts into a room that was left do not block the next room', () 
   line.do({ type: 'join', room: 'r' }).give('next');
   assert.deepEqual(line.answers, []);
 });
+
+test('a level that someone reached is told to listeners', () => {
+  const risen = { type: 'level_up', room: 'r', user: { id: 'ann', name: 'Ann' }, level: 4 };
+  assert.deepEqual(live().say(risen).emitted('level_up'), [risen]);
+});
+
+test('a reminder about spending is told whole, and asks for no reconnect', () => {
+  const reminder = { type: 'notice', code: 'limit_reminder', message: 'Half of it.', details: { percent: 50 } };
+  const line = live().say(reminder);
+  assert.deepEqual(line.emitted('notice'), [reminder]);
+  assert.equal(line.session.reconnectAfterMs, 0);
+});

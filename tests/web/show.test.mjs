@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addGift, addOmitted, addRetraction, hideGift, LINES_MAX } from '../../web/static/show/lines.js';
+import { addGift, addLevel, addOmitted, addRetraction, hideGift, LINES_MAX } from '../../web/static/show/lines.js';
 import { advance, cancelGift, emptyProgram, nextChangeMs, offer, WAITING_MAX } from '../../web/static/show/program.js';
 import { gift, retraction } from './messages.mjs';
 
@@ -46,6 +46,14 @@ test('a hidden gift disappears, a retracted one is struck out and told', () => {
   assert.deepEqual(hideGift(lines, 1).map((l) => l.seqs[0]), [2]);
   const after = addRetraction(lines, retraction(3, 5));
   assert.deepEqual(after.map((l) => [l.kind, l.retracted ?? false]), [['gift', true], ['gift', false], ['retracted', false]]);
+});
+
+test('a level is said once, however often it is told', () => {
+  const ann = { id: 'ann', name: 'Ann' };
+  const lines = addLevel(addGift(addLevel([], ann, 4), gift(1, 5)), ann, 4);
+  assert.deepEqual(lines.map((l) => [l.kind, l.person, l.level]).filter(([kind]) => kind === 'level'), [['level', 'Ann', 4]]);
+  assert.equal(addLevel(lines, ann, 5).length, 3);
+  assert.equal(addLevel([], { id: 'bo', name: '' }, 1)[0].person, 'bo');
 });
 
 // ---- the stage

@@ -31,7 +31,7 @@
  * | `gap` | `{room, expected, first}`: something was missing; it is being fetched |
  * | `accepted` * `refused` * | answers to gifts (also the promise's) and refusals of `join` (with `room`) |
  * | `delayed` * | a gift was refused with `retry: same` and will be sent again by itself |
- * | `board` * `standing` * `viewers` * `combo_ended` * `balance` * `notice` * `heartbeat` * `pong` * | as they come |
+ * | `board` * `standing` * `viewers` * `combo_ended` * `balance` * `level_up` * `notice` * `heartbeat` * `pong` * | as they come |
  */
 
 import { uuidv7 } from './pending.js';

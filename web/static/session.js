@@ -25,7 +25,7 @@ const HEARTBEAT_GUESS_MS = 4_000;
 const WORKED_MS = 10_000;
 /** Messages that listeners get just as they came. */
 const PASSED_ON = new Set(
-  ['left', 'board', 'standing', 'viewers', 'combo_ended', 'balance', 'pong']);
+  ['left', 'board', 'standing', 'viewers', 'combo_ended', 'balance', 'level_up', 'pong']);
 
 export function newSession() {
   return {

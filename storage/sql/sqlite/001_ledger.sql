@@ -37,7 +37,10 @@ CREATE TABLE account (
     code     TEXT NOT NULL,
     debits   INTEGER NOT NULL CHECK (debits BETWEEN 0 AND 4611686018427387904),
     credits  INTEGER NOT NULL CHECK (credits BETWEEN 0 AND 4611686018427387904),
-    CHECK (owner = '' OR (debits <= credits AND credits <= 9007199254740991))
+    CHECK (CASE WHEN owner = '' THEN 1
+                WHEN code IN ('coin_debt', 'diamond_debt')
+                THEN credits <= debits AND debits <= 9007199254740991
+                ELSE debits <= credits AND credits <= 9007199254740991 END)
 ) STRICT;
 CREATE UNIQUE INDEX account_by_owner ON account (owner, code);
 
@@ -45,7 +48,14 @@ CREATE UNIQUE INDEX account_by_owner ON account (owner, code);
 INSERT INTO account VALUES
     (1, '', 'coins_granted', 0, 0),
     (2, '', 'coins_spent', 0, 0),
-    (3, '', 'diamonds_issued', 0, 0);
+    (3, '', 'diamonds_issued', 0, 0),
+    (4, '', 'coins_sold', 0, 0),
+    (5, '', 'diamonds_paid', 0, 0),
+    (6, '', 'money_clearing', 0, 0),
+    (7, '', 'money_sales', 0, 0),
+    (8, '', 'money_payouts', 0, 0),
+    (9, '', 'coins_corrected', 0, 0),
+    (10, '', 'diamonds_corrected', 0, 0);
 
 CREATE TABLE transfer (
     id            INTEGER PRIMARY KEY,
@@ -94,10 +104,20 @@ CREATE TABLE mark (
     PRIMARY KEY (room, gift_seq, kind)
 ) STRICT, WITHOUT ROWID;
 
+-- A person as a spender. The columns of JSON are explained in rules/rows.py.
 CREATE TABLE user (
-    id            TEXT PRIMARY KEY,
-    name          TEXT NOT NULL,
-    gifted_coins  INTEGER NOT NULL CHECK (gifted_coins >= 0)
+    id               TEXT PRIMARY KEY,
+    name             TEXT NOT NULL,
+    gifted_coins     INTEGER NOT NULL CHECK (gifted_coins >= 0),
+    since_ms         INTEGER NOT NULL,
+    frozen           INTEGER NOT NULL CHECK (frozen IN (0, 1)),
+    paused_until_ms  INTEGER NOT NULL,
+    level_hidden     INTEGER NOT NULL CHECK (level_hidden IN (0, 1)),
+    limits           TEXT NOT NULL,
+    raises           TEXT NOT NULL,
+    hours            TEXT NOT NULL,
+    days             TEXT NOT NULL,
+    lots             TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE member (

@@ -13,7 +13,7 @@ const SEQS_MAX = 60;
 /**
  * @typedef {object} Line
  * @property {string} key
- * @property {'gift'|'omitted'|'retracted'|'room'} kind
+ * @property {'gift'|'omitted'|'retracted'|'level'|'room'} kind
  * @property {number[]} seqs  entries of the log that are in this line
  * @property {number} coins
  */
@@ -60,6 +60,16 @@ export function addRetraction(lines, event) {
 /** Something about the room itself. */
 export function addNote(lines, seq, text) {
   return add(lines, { key: `room-${seq}`, kind: 'room', seqs: [seq], coins: 0, text });
+}
+
+/**
+ * Someone has reached a gifter level. It is told twice, in the gift that did it and by a message of its
+ * own (a merged gift does not carry it), and said once.
+ */
+export function addLevel(lines, user, level) {
+  const key = `level-${user.id}-${level}`;
+  if (lines.some((line) => line.key === key)) return lines;
+  return add(lines, { key, kind: 'level', seqs: [], coins: 0, person: user.name || user.id, level });
 }
 
 /** A hidden gift disappears: the creator does not want it seen. */

@@ -4,7 +4,7 @@
  */
 
 import { element, giftPicture, personName } from './dom.js';
-import { addGift, addNote, addOmitted, addRetraction, hideGift } from './lines.js';
+import { addGift, addLevel, addNote, addOmitted, addRetraction, hideGift } from './lines.js';
 import { restart } from './acts.js';
 import { coins, number } from './words.js';
 
@@ -28,6 +28,7 @@ export class GiftTray extends HTMLElement {
   omit(omitted, seq) { this.#change(addOmitted(this.#lines, omitted, seq)); }
   retract(event) { this.#change(addRetraction(this.#lines, event)); }
   hide(giftSeq) { this.#change(hideGift(this.#lines, giftSeq)); }
+  rise(user, level) { this.#change(addLevel(this.#lines, user, level)); }
   note(seq, text) { this.#change(addNote(this.#lines, seq, text)); }
 
   #change(lines) {
@@ -80,6 +81,8 @@ const CONTENT = {
     `and ${number(line.gifts)} smaller ${line.gifts === 1 ? 'gift' : 'gifts'}, ${coins(line.coins)}`)],
   retracted: (line) => [element('span', { class: 'line-text' },
     personName(line.giver), `’s gift of ${coins(line.coins)} was taken back`)],
+  level: (line) => [element('span', { class: 'line-text' },
+    personName(line.person), ` reached gifter level ${number(line.level)}`)],
   room: (line) => [element('span', { class: 'line-text' }, line.text)],
 };
 

@@ -3,8 +3,10 @@
  * nothing of connections: it dispatches `give` with what was chosen, and shows what it is told.
  */
 
+import { coinsAndPrice, pricesOf } from '../money.js';
 import { element, giftPicture } from '../show/dom.js';
-import { coins, knownAnimation, number } from '../show/words.js';
+import { knownAnimation, number } from '../show/words.js';
+import { safetyLink } from './safety-link.js';
 
 const QUANTITIES = [1, 10, 66, 99];
 /** From here on a slip of the finger costs real money, so we ask. */
@@ -15,6 +17,8 @@ export class GiftPanel extends HTMLElement {
   #chosen = null;
   #quantity = 1;
   #closed = false;
+  #offered = [];
+  #prices = pricesOf(null);
   #parts = {};
 
   connectedCallback() {
@@ -38,14 +42,27 @@ export class GiftPanel extends HTMLElement {
 
   /** @param {{gifts: object[]}} catalogue `GET /v1/catalogue` */
   show(catalogue) {
-    const offered = catalogue.gifts.filter((gift) => gift.enabled !== false);
-    this.#parts.gifts.replaceChildren(...offered.map((gift) => this.#tile(gift)));
-    this.#choose(offered.find((gift) => gift.id === this.#chosen?.id) ?? null);
+    this.#offered = catalogue.gifts.filter((gift) => gift.enabled !== false);
+    this.#drawGifts();
   }
 
-  /** The server said no. Its sentence is meant for people, so it is shown as it is. */
-  refused(sentence) {
-    this.#parts.refusal.textContent = sentence;
+  /** @param {import('../money.js').Prices} prices what coins cost; shown beside them from now on */
+  price(prices) {
+    this.#prices = prices;
+    this.#drawGifts();
+  }
+
+  #drawGifts() {
+    this.#parts.gifts.replaceChildren(...this.#offered.map((gift) => this.#tile(gift)));
+    this.#choose(this.#offered.find((gift) => gift.id === this.#chosen?.id) ?? null);
+  }
+
+  /**
+   * The server said no. Its sentence is meant for people, so it is shown as it is; when it is about
+   * how much this person spends, with the way to where that can be looked at.
+   */
+  refused(sentence, { aboutSpending = false } = {}) {
+    this.#parts.refusal.replaceChildren(sentence, ...(aboutSpending ? [' ', safetyLink()] : []));
     this.#parts.refusal.hidden = false;
   }
 
@@ -70,7 +87,8 @@ export class GiftPanel extends HTMLElement {
     const animation = knownAnimation(gift.animation);
     const tile = element('button', { type: 'button', class: 'gift', 'data-gift': gift.id, 'aria-pressed': 'false' },
       giftPicture(gift.id, animation), element('span', { class: 'gift-name' }, gift.name),
-      element('span', { class: 'gift-coins' }, number(gift.coins)), element('span', { class: 'visually-hidden' }, ' coins'));
+      element('span', { class: 'gift-coins' }, number(gift.coins)), element('span', { class: 'visually-hidden' }, ' coins, '),
+      element('span', { class: 'gift-price' }, this.#prices.of(gift.coins)));
     tile.addEventListener('click', () => this.#choose(gift));
     return tile;
   }
@@ -100,7 +118,7 @@ export class GiftPanel extends HTMLElement {
     const { send } = this.#parts;
     send.disabled = !this.#chosen || this.#closed;
     if (!this.#chosen) send.textContent = 'Choose a gift';
-    else send.textContent = `Send ${this.#spoken()} · ${coins(this.#cost())}`;
+    else send.textContent = `Send ${this.#spoken()} · ${coinsAndPrice(this.#prices, this.#cost())}`;
   }
 
   #cost() { return this.#chosen.coins * this.#quantity; }
@@ -110,7 +128,7 @@ export class GiftPanel extends HTMLElement {
     if (!this.#chosen || this.#closed) return;
     if (this.#cost() < CONFIRM_FROM_COINS) { this.#give(); return; }
     const { dialog } = this.#parts;
-    dialog.querySelector('.confirm-question').textContent = `Send ${this.#spoken()} for ${coins(this.#cost())}?`;
+    dialog.querySelector('.confirm-question').textContent = `Send ${this.#spoken()} for ${coinsAndPrice(this.#prices, this.#cost())}?`;
     dialog.returnValue = '';
     dialog.showModal();
   }

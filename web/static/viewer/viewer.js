@@ -3,14 +3,19 @@
  * learns reaches another only through here.
  */
 
+import { ask } from '../api.js';
 import { Largesse } from '../largesse.js';
-import { loadPictures } from '../show/dom.js';
+import { pricesOf } from '../money.js';
+import { aboutSpending } from '../safety/limits.js';
+import { element, loadPictures } from '../show/dom.js';
 import '../show/stage.js';
 import '../show/tray.js';
 import { coins, number } from '../show/words.js';
+import './get-coins.js';
 import './gift-panel.js';
 import './live-board.js';
 import { demoPlace, forget, placeFromAddress, remember, welcomed } from './place.js';
+import { safetyLink } from './safety-link.js';
 import './status.js';
 
 /** How often the own place on the board is asked for at most while others give. */
@@ -22,7 +27,7 @@ const find = (selector) => document.querySelector(selector);
 const parts = {
   state: find('connection-state'), books: find('books-check'), stage: find('gift-stage'),
   tray: find('gift-tray'), board: find('live-board'), panel: find('gift-panel'), notice: find('#notice'),
-  entrance: find('#entrance'),
+  shop: find('get-coins'), reminder: find('#reminder'), entrance: find('#entrance'),
 };
 
 /** Find a token, or ask for one. */
@@ -62,6 +67,7 @@ function watch({ token, room }) {
   showRoom(client, room);
   showGifts(client, room);
   giveFromPanel(client, room);
+  openShop(client, token);
   client.connect();
   client.join(room);
 }
@@ -71,7 +77,7 @@ function showConnection(client, room) {
     parts.state.show(state);
     if (state.phase === 'refused') comeInAgain(state, room);
   });
-  on(client, 'notice', ({ message }) => showNotice(message));
+  on(client, 'notice', showNotice);
   on(client, 'verified', ({ verified }) => parts.books.verified(verified));
   on(client, 'mismatch', (problem) => parts.books.mismatch(problem));
   on(client, 'refused', (refusal) => {
@@ -89,9 +95,27 @@ async function comeInAgain({ code, message }, room) {
   location.reload();
 }
 
-function showNotice(message) {
+function showNotice({ code, message }) {
+  if (code === 'limit_reminder') { remind(message); return; }
   parts.notice.textContent = message;
   parts.notice.hidden = false;
+}
+
+/** How much someone has spent is said beside the gifts, and stays until it has been read. */
+function remind(sentence) {
+  const close = element('button', { type: 'button' }, 'Close');
+  close.addEventListener('click', () => parts.reminder.replaceChildren());
+  parts.reminder.replaceChildren(element('p', { class: 'reminder' },
+    element('span', {}, sentence, ' ', safetyLink()), close));
+}
+
+/** Prices in money, and a way to buy. A server without a shop has neither. */
+async function openShop(client, token) {
+  on(client, 'balance', () => parts.shop.balanceMoved());
+  const answer = await ask('GET', '/v1/bundles');
+  if (!answer.ok) return;
+  parts.panel.price(pricesOf(answer.body));
+  parts.shop.offer(answer.body, token);
 }
 
 function showRoom(client, room) {
@@ -138,8 +162,13 @@ function closeRoom() {
   parts.panel.close('This room is closed. Thank you for watching.');
 }
 
-function showGifts(client) {
-  on(client, 'gift', (gift) => { parts.tray.give(gift); parts.stage.give(gift); });
+function showGifts(client, room) {
+  on(client, 'gift', (gift) => {
+    parts.tray.give(gift);
+    parts.stage.give(gift);
+    if (gift.level_up && gift.from.id) parts.tray.rise(gift.from, gift.level_up);
+  });
+  on(client, 'level_up', (risen) => { if (risen.room === room) parts.tray.rise(risen.user, risen.level); });
   on(client, 'events', (frame) => parts.tray.omit(frame.omitted, frame.last));
   on(client, 'gift_retracted', (event) => { parts.tray.retract(event); parts.stage.cancel(event.gift_seq); });
   on(client, 'gift_hidden', ({ gift_seq }) => { parts.tray.hide(gift_seq); parts.stage.cancel(gift_seq); });
@@ -166,7 +195,7 @@ function giveFromPanel(client, room) {
 }
 
 function showRefusal(refusal) {
-  parts.panel.refused(refusal.message);
+  parts.panel.refused(refusal.message, { aboutSpending: aboutSpending(refusal.code ?? '') });
   if (CATALOGUE_CHANGED.has(refusal.code)) loadCatalogue(null);
 }
 

@@ -1,0 +1,166 @@
+"""Payouts: available diamonds become money, once.
+
+Asking reserves the diamonds. Then a person approves or rejects; the bank pays, or does not. Every
+payout ends `paid` or `rejected` and stays so: an answer of the bank that contradicts this moves
+nothing and is listed for a person.
+"""
+
+from rules.book import Book
+from rules.commands import (
+    ApprovePayout,
+    PayPayout,
+    RecordPayoutResult,
+    RejectPayout,
+    RequestPayout,
+)
+from rules.creators import pay_debt
+from rules.ledger import SYSTEM, Code, Reason
+from rules.outcomes import PayoutChanged
+from rules.policy import PayoutRules
+from rules.results import Result, refuse
+from rules.rows import Payout
+from rules.suspense import suspend
+
+FIRST = "first_payout"
+
+
+def request(book: Book, command: RequestPayout, now_ms: int) -> Result:
+    """Reserve available diamonds for a payout."""
+    refusal = _not_now(book, command)
+    if refusal is not None:
+        return refusal
+    policy, creator = book.policy, book.creator(command.creator)
+    rules = policy.payouts if policy else PayoutRules()
+    flags = list(command.flags)
+    if rules.review_first and not creator.payouts_paid:
+        flags.insert(0, FIRST)
+    automatic = command.millidiamonds <= rules.automatic_millidiamonds and not flags
+    row = Payout(
+        f"payout-{book.next_command}",
+        creator.id,
+        "approved" if automatic else "requested",
+        command.millidiamonds,
+        command.millidiamonds // rules.millidiamonds_per_minor,
+        policy.shop.currency if policy else "",
+        now_ms,
+        flags=flags,
+    )
+    available, reserved = Code.DIAMONDS_AVAILABLE, Code.DIAMONDS_RESERVED
+    book.pay(
+        Reason.PAYOUT_RESERVED, (creator.id, available), (creator.id, reserved), row.millidiamonds
+    )
+    creator.payout = row.id
+    book.payouts[row.id] = row
+    return _changed(book, row)
+
+
+def _not_now(book: Book, command: RequestPayout) -> Result | None:
+    rules = book.policy.payouts if book.policy else PayoutRules()
+    unit, least = rules.millidiamonds_per_minor, max(1, rules.minimum_millidiamonds)
+    if command.millidiamonds < least or command.millidiamonds % unit:
+        sentence = f"`millidiamonds` must be at least {least} and a multiple of {unit}."
+        return refuse("invalid", sentence, field="millidiamonds", least=least, multiple_of=unit)
+    user, creator = book.users.get(command.creator), book.creators.get(command.creator)
+    if user is not None and user.frozen:
+        return refuse("account_frozen", "This account is frozen; ask the platform's support.")
+    if creator is not None and creator.payout:
+        return refuse("payout_open", "A payout is open; wait until it is done.",
+                      payout=creator.payout)  # fmt: skip
+    available = book.balance(command.creator, Code.DIAMONDS_AVAILABLE)
+    if command.millidiamonds > available:
+        sentence = f"Only {available} millidiamonds are available."
+        return refuse("insufficient_diamonds", sentence, millidiamonds_available=available)
+    return None
+
+
+def approve(book: Book, command: ApprovePayout, now_ms: int) -> Result:
+    """A person has looked at it; the bank may pay."""
+    row = _find(book, command.payout, "requested")
+    if isinstance(row, Result):
+        return row
+    user = book.users.get(row.creator)
+    if user is not None and user.frozen:
+        return refuse("account_frozen", f"The account of {row.creator} is frozen.")
+    row.status = "approved"
+    return _changed(book, row)
+
+
+def pay(book: Book, command: PayPayout, now_ms: int) -> Result:
+    """The bank has paid."""
+    row = _find(book, command.payout, "approved")
+    if isinstance(row, Result):
+        return row
+    return _pay(book, row, command.reference, now_ms)
+
+
+def _pay(book: Book, row: Payout, reference: str, now_ms: int) -> Result:
+    reserved = (row.creator, Code.DIAMONDS_RESERVED)
+    book.pay(Reason.PAYOUT_PAID, reserved, (SYSTEM, Code.DIAMONDS_PAID), row.millidiamonds)
+    clearing, payouts = (SYSTEM, Code.MONEY_CLEARING), (SYSTEM, Code.MONEY_PAYOUTS)
+    book.pay(Reason.PAYOUT_MONEY, payouts, clearing, row.amount_minor)
+    creator = book.creator(row.creator)
+    creator.payout = ""
+    creator.payouts_paid += 1
+    row.status, row.decided_ms, row.reference = "paid", now_ms, reference
+    return _changed(book, row)
+
+
+def reject(book: Book, command: RejectPayout, now_ms: int) -> Result:
+    """It will not be paid: everything goes back, and a debt is paid from it first."""
+    row = _find(book, command.payout, "requested", "approved")
+    if isinstance(row, Result):
+        return row
+    return _reject(book, row, command.reason, now_ms)
+
+
+def _reject(book: Book, row: Payout, reason: str, now_ms: int) -> Result:
+    reserved = (row.creator, Code.DIAMONDS_RESERVED)
+    available = (row.creator, Code.DIAMONDS_AVAILABLE)
+    book.pay(Reason.PAYOUT_RETURNED, reserved, available, row.millidiamonds)
+    pay_debt(book, row.creator, row.millidiamonds)
+    book.creator(row.creator).payout = ""
+    row.status, row.decided_ms, row.reference = "rejected", now_ms, reason
+    return _changed(book, row)
+
+
+def record(book: Book, command: RecordPayoutResult, now_ms: int) -> Result:
+    """Take a line of the bank's answer. The same answer again changes nothing; one that fits no
+    approved payout is listed for a person: money may have moved that the books do not know of."""
+    row = book.payouts.get(command.payout)
+    said = "paid" if command.paid else "rejected"
+    if row is not None and row.status == "approved":
+        if command.paid:
+            return _pay(book, row, command.reference, now_ms)
+        return _reject(book, row, command.reference or "the bank did not pay it", now_ms)
+    if row is not None and row.status == said:
+        return Result(_outcome(row), replayed=True)
+    why = "unknown_payout" if row is None else f"is_{row.status}"
+    note = f"the bank says {said}: {command.reference}"
+    return suspend(book, f"payout {command.payout}", why, note, now_ms)
+
+
+def _find(book: Book, id: str, *states: str) -> Payout | Result:
+    row = book.payouts.get(id)
+    if row is None:
+        return refuse("unknown_payout", f"There is no payout {id}.")
+    if row.status not in states:
+        sentence = f"The payout is {row.status}; that cannot be done with it now."
+        return refuse("wrong_state", sentence, status=row.status)
+    return row
+
+
+def _changed(book: Book, row: Payout) -> Result:
+    book.keep(row)
+    return Result(_outcome(row))
+
+
+def _outcome(row: Payout) -> PayoutChanged:
+    return PayoutChanged(
+        payout=row.id,
+        creator=row.creator,
+        status=row.status,
+        millidiamonds=row.millidiamonds,
+        amount_minor=row.amount_minor,
+        currency=row.currency,
+        flags=tuple(row.flags),
+    )

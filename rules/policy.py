@@ -1,0 +1,47 @@
+"""The operator's settings that money depends on. They live in the books: a replay needs no file."""
+
+import msgspec
+
+from rules.catalogue import Catalogue
+from rules.shop import Shop
+
+CLAWBACKS = ("none", "unpaid", "full")
+"""Who bears what a creator earned from coins that were charged back: the platform all of it; the
+creator what was not paid out yet; or the creator all of it, the rest as a debt."""
+
+
+class SpendingLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Coins; 0 means no limit. The defaults count coins that were bought, a user's own limits count
+    all coins. `*_max` is the highest limit that a user may choose."""
+
+    daily_coins: int = 5_000
+    weekly_coins: int = 15_000
+    monthly_coins: int = 40_000
+    first_day_coins: int = 1_000
+    """In the first 24 hours of an account."""
+    daily_max_coins: int = 50_000
+    weekly_max_coins: int = 200_000
+    monthly_max_coins: int = 500_000
+
+
+class PayoutRules(msgspec.Struct, frozen=True, kw_only=True):
+    minimum_millidiamonds: int = 5_000_000
+    automatic_millidiamonds: int = 0
+    """Payouts of at most so much are approved at once when nothing speaks against it."""
+    review_first: bool = True
+    """A creator's first payout is reviewed by a person, whatever its size."""
+    millidiamonds_per_minor: int = 1_000
+    """How much one minor unit of money is: a diamond is a cent."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    catalogue: Catalogue
+    rate_permille: int = 500
+    """Millidiamonds that a creator earns per coin."""
+    combo_window_ms: int = 3_000
+    require_adult: bool = True
+    hold_days: int = 7
+    clawback: str = "unpaid"
+    limits: SpendingLimits = SpendingLimits()
+    payouts: PayoutRules = PayoutRules()
+    shop: Shop = Shop()

@@ -1,0 +1,353 @@
+"""Coins for money: ordering, being paid, refunds, chargebacks.
+
+A purchase is `pending` until the provider says that it has the money. Then it is a lot: its coins
+are in the wallet, and what is left of them is what can be refunded. A chargeback takes what is
+there; what had been spent becomes the user's debt, which the next coins pay, and the diamonds that
+creators earned from it are taken back as the policy says. Talking to the provider is not done here:
+these commands say what was agreed, before and after.
+"""
+
+from rules import creators, spending
+from rules.book import Book
+from rules.commands import (
+    AttachCheckout,
+    ChargeBack,
+    FailPurchase,
+    Grant,
+    RefundPurchase,
+    RefundSent,
+    SettlePurchase,
+    StartPurchase,
+)
+from rules.ledger import MONEY_MAX, SYSTEM, SYSTEM_TOTAL_MAX, Code, Reason
+from rules.outcomes import (
+    CheckoutAttached,
+    Granted,
+    PurchaseChargedBack,
+    PurchaseFailed,
+    PurchasePaid,
+    PurchaseRefunded,
+    PurchaseStarted,
+    RefundMarkedSent,
+    TakenBack,
+)
+from rules.results import Balance, Result, refuse
+from rules.rows import Purchase, Refund, User
+from rules.shop import Shop
+from rules.suspense import suspend
+
+_CLEARING, _SALES = (SYSTEM, Code.MONEY_CLEARING), (SYSTEM, Code.MONEY_SALES)
+_SOLD = (SYSTEM, Code.COINS_SOLD)
+
+
+def grant(book: Book, command: Grant, now_ms: int) -> Result:
+    """Coins into a wallet without a payment. A debt is paid from them first."""
+    source = book.account(SYSTEM, Code.COINS_GRANTED)
+    if (
+        not 0 < command.coins <= MONEY_MAX
+        or not book.can_take(command.user, Code.COINS, command.coins)
+        or source.debits + command.coins > SYSTEM_TOTAL_MAX
+    ):
+        sentence = f"`coins` must be a whole number from 1 to {MONEY_MAX}, also in all."
+        return refuse("bad_quantity", sentence, coins_max=MONEY_MAX)
+    wallet = book.account(command.user, Code.COINS)
+    book.move(book.next_command, Reason.GRANT, source, wallet, command.coins)
+    debt_paid = pay_debt(book, book.user(command.user, now_ms))
+    balance = wallet.balance
+    outcome = Granted(
+        user=command.user, coins=command.coins, balance_coins=balance, debt_paid_coins=debt_paid
+    )
+    return Result(outcome, balance=Balance(command.user, balance))
+
+
+def pay_debt(book: Book, user: User) -> int:
+    """Pay what the user owes from the coins that just came; how much that was."""
+    balance = book.balance(user.id, Code.COINS)
+    debt = min(balance, -book.balance(user.id, Code.COIN_DEBT))
+    if debt > 0:
+        spending.take(user, balance, debt)
+        book.pay(Reason.DEBT_PAID, (user.id, Code.COINS), (user.id, Code.COIN_DEBT), debt)
+    return max(0, debt)
+
+
+def start(book: Book, command: StartPurchase, now_ms: int) -> Result:
+    """Order coins: the price is the one of this moment."""
+    policy, user = book.policy, book.users.get(command.user)
+    shop = policy.shop if policy else Shop()
+    priced = _priced(shop, command)
+    if isinstance(priced, Result):
+        return priced
+    if policy and policy.require_adult and not command.adult:
+        return refuse("not_of_age", "Only adults may buy coins.")
+    if user is not None and user.frozen:
+        return refuse("account_frozen", "This account is frozen; ask the platform's support.")
+    if command.purchase in book.purchases:
+        return refuse("invalid", "This purchase exists.", field="purchase")
+    coins, price_minor = priced
+    row = Purchase(
+        command.purchase,
+        command.user,
+        "pending",
+        command.provider,
+        command.bundle or "",
+        coins,
+        price_minor,
+        shop.currency,
+        now_ms,
+    )
+    book.purchases[row.id] = row
+    book.keep(row)
+    return Result(
+        PurchaseStarted(
+            purchase=row.id,
+            user=row.user,
+            coins=coins,
+            price_minor=price_minor,
+            currency=shop.currency,
+        )
+    )
+
+
+def _priced(shop: Shop, command: StartPurchase) -> tuple[int, int] | Result:
+    """Coins and price of what is wanted, or what is wrong with it."""
+    if (command.bundle is None) == (command.coins is None):
+        sentence = "Say what to buy: either `bundle` or `coins`."
+        return refuse("invalid", sentence, field="bundle")
+    if command.coins is not None:
+        if not shop.minimum_coins <= command.coins <= shop.maximum_coins:
+            least, most = shop.minimum_coins, shop.maximum_coins
+            sentence = f"`coins` must be a whole number from {least} to {most}."
+            return refuse("invalid", sentence, field="coins", least=least, most=most)
+        return command.coins, shop.price_of(command.coins)
+    for bundle in shop.bundles:
+        if bundle.id == command.bundle:
+            return bundle.coins, bundle.price_minor
+    return refuse("invalid", f"There is no bundle {command.bundle}.", field="bundle")
+
+
+def attach(book: Book, command: AttachCheckout, now_ms: int) -> Result:
+    """Remember where the buyer pays. The first checkout stays: a second one could be paid too."""
+    purchase = book.purchases.get(command.purchase)
+    if purchase is None:
+        return _unknown(command.purchase)
+    if not purchase.checkout:
+        purchase.checkout, purchase.url = command.checkout, command.url
+        book.keep(purchase)
+    return Result(CheckoutAttached(purchase=purchase.id))
+
+
+def settle_paid(book: Book, command: SettlePurchase, now_ms: int) -> Result:
+    """The provider has the money: credit the coins, once, whatever it says again. What does not fit
+    the order goes to the suspense list, for the money is there and a person must look."""
+    purchase = book.purchases.get(command.purchase)
+    why = _misfit(book, purchase, command)
+    if why or purchase is None:
+        note = f"{command.amount_minor} {command.currency} by payment {command.payment}"
+        return suspend(book, f"purchase {command.purchase}", why, note, now_ms)
+    if purchase.payment:
+        return Result(_paid(book, purchase, 0), replayed=True)
+    purchase.payment, purchase.paid_ms = command.payment, now_ms
+    book.keep(purchase)
+    if purchase.parked:
+        # It came and went: nobody has the coins, and nobody owes any.
+        purchase.status = "charged_back"
+        return Result(_charged_back(book, purchase, 0, 0, 0, ()))
+    purchase.status = "paid"
+    purchase.first_transfer = book.next_transfer
+    user, wallet = book.user(purchase.user, now_ms), (purchase.user, Code.COINS)
+    book.pay(Reason.PURCHASE, _SOLD, wallet, purchase.coins)
+    book.pay(Reason.PURCHASE_MONEY, _CLEARING, _SALES, purchase.price_minor)
+    user.lots.append([purchase.id, purchase.coins])
+    outcome = _paid(book, purchase, pay_debt(book, user))
+    return Result(outcome, balance=Balance(user.id, outcome.balance_coins))
+
+
+def _misfit(book: Book, purchase: Purchase | None, command: SettlePurchase) -> str:
+    if purchase is None:
+        return "unknown_purchase"
+    kept_in = book.policy.shop.currency if book.policy else purchase.currency
+    if not command.currency == purchase.currency == kept_in:
+        return "wrong_currency"
+    if command.amount_minor != purchase.price_minor:
+        return "wrong_amount"
+    if purchase.payment and purchase.payment != command.payment:
+        return "paid_twice"
+    if not purchase.payment and not book.can_take(purchase.user, Code.COINS, purchase.coins):
+        return "wallet_full"
+    return ""
+
+
+def _paid(book: Book, purchase: Purchase, debt_paid: int) -> PurchasePaid:
+    return PurchasePaid(
+        purchase=purchase.id,
+        user=purchase.user,
+        coins=purchase.coins,
+        price_minor=purchase.price_minor,
+        currency=purchase.currency,
+        balance_coins=book.balance(purchase.user, Code.COINS),
+        debt_paid_coins=debt_paid,
+    )
+
+
+def fail(book: Book, command: FailPurchase, now_ms: int) -> Result:
+    """The buyer declined, or the checkout ran out. Money that comes all the same is still taken."""
+    purchase = book.purchases.get(command.purchase)
+    if purchase is None:
+        return _unknown(command.purchase)
+    outcome = PurchaseFailed(purchase=purchase.id, user=purchase.user, reason=command.reason)
+    if purchase.status == "failed":
+        return Result(outcome, replayed=True)
+    if purchase.status != "pending":
+        return _wrong_state(purchase)
+    purchase.status = "failed"
+    book.keep(purchase)
+    return Result(outcome)
+
+
+def refund(book: Book, command: RefundPurchase, now_ms: int) -> Result:
+    """Give money back for coins: the unspent ones of this purchase, or as many as asked for; what
+    of these is spent already the user owes."""
+    purchase = book.purchases.get(command.purchase)
+    if purchase is None:
+        return _unknown(command.purchase)
+    if purchase.status != "paid":
+        return _wrong_state(purchase)
+    left = purchase.coins - purchase.refunded_coins
+    user = book.users.get(purchase.user)
+    unspent = min(left, spending.left_of(user, purchase.id))
+    coins = unspent if command.coins is None else command.coins
+    if coins < 1:
+        if command.coins is None:
+            return refuse("nothing_to_refund", "No coins of this purchase are unspent.")
+        return refuse("invalid", "`coins` must be a whole number above 0.", field="coins")
+    if coins > left:
+        sentence = f"Only {left} coins of this purchase have not been refunded."
+        return refuse("refund_too_large", sentence, left_coins=left)
+    amount = purchase.price_minor * (purchase.refunded_coins + coins) // purchase.coins
+    amount -= purchase.refunded_minor
+    debt = _take_coins(book, purchase, coins, Reason.REFUND, now_ms)
+    book.pay(Reason.REFUND_MONEY, _SALES, _CLEARING, amount)
+    purchase.refunded_coins += coins
+    purchase.refunded_minor += amount
+    if purchase.refunded_coins == purchase.coins:
+        purchase.status = "refunded"
+    book.keep(purchase)
+    status = "sent" if command.sent or not amount else "requested"
+    row = Refund(command.refund, purchase.id, purchase.user, coins, amount, status, now_ms)
+    book.refunds[row.id] = row
+    book.keep(row)
+    balance = book.balance(purchase.user, Code.COINS)
+    outcome = PurchaseRefunded(
+        purchase=purchase.id,
+        refund=row.id,
+        user=purchase.user,
+        coins=coins,
+        amount_minor=amount,
+        currency=purchase.currency,
+        balance_coins=balance,
+        debt_coins=debt,
+    )
+    return Result(outcome, balance=Balance(purchase.user, balance))
+
+
+def refund_sent(book: Book, command: RefundSent, now_ms: int) -> Result:
+    """The provider took the order to pay back."""
+    row = book.refunds.get(command.refund)
+    if row is None:
+        return refuse("unknown_refund", f"There is no refund {command.refund}.")
+    if row.status == "sent":
+        return Result(RefundMarkedSent(refund=row.id), replayed=True)
+    row.status = "sent"
+    book.keep(row)
+    return Result(RefundMarkedSent(refund=row.id))
+
+
+def charge_back(book: Book, command: ChargeBack, now_ms: int) -> Result:
+    """The payer's bank took the money. One that overtook its payment is parked until that comes."""
+    purchase = book.purchases.get(command.purchase)
+    if purchase is None:
+        return suspend(
+            book, f"purchase {command.purchase}", "unknown_purchase", command.reason, now_ms
+        )
+    if purchase.status == "charged_back" or purchase.parked:
+        return Result(_charged_back(book, purchase, 0, 0, 0, ()), replayed=True)
+    if purchase.status == "refunded":
+        note = f"charged back after it was refunded: {command.reason}"
+        return suspend(book, f"purchase {purchase.id}", "refunded_before", note, now_ms)
+    if purchase.status != "paid":
+        purchase.parked = command.reason or "charged back"
+        book.keep(purchase)
+        return Result(_charged_back(book, purchase, 0, 0, 0, ()))
+    return _charge_back(book, purchase, now_ms)
+
+
+def _charge_back(book: Book, purchase: Purchase, now_ms: int) -> Result:
+    coins = purchase.coins - purchase.refunded_coins
+    amount = purchase.price_minor - purchase.refunded_minor
+    debt = _take_coins(book, purchase, coins, Reason.CHARGEBACK, now_ms)
+    book.pay(Reason.CHARGEBACK_MONEY, _SALES, _CLEARING, amount)
+    purchase.status = "charged_back"
+    purchase.clawback = book.policy.clawback if book.policy else "none"
+    book.keep(purchase)
+    taken = _claw_back(book, purchase)
+    outcome = _charged_back(book, purchase, coins, amount, debt, taken)
+    return Result(outcome, balance=Balance(purchase.user, outcome.balance_coins))
+
+
+def _claw_back(book: Book, purchase: Purchase) -> tuple[TakenBack, ...]:
+    """Take back what creators earned from these coins, gift by gift in the order of the logs."""
+    if purchase.clawback == "none":
+        return ()
+    taken = []
+    for place in sorted(book.gifts):
+        gift = book.gifts[place]
+        part = sum(coins for id, coins in gift.lots if id == purchase.id)
+        millidiamonds = part * gift.millidiamonds // gift.coins
+        if millidiamonds and (*place, "retracted") not in book.marks:
+            taken.append(
+                creators.take_back(book, gift, millidiamonds, Reason.CLAWBACK, purchase.clawback)
+            )
+    return creators.add_up(taken)
+
+
+def _charged_back(
+    book: Book,
+    purchase: Purchase,
+    coins: int,
+    amount: int,
+    debt: int,
+    taken: tuple[TakenBack, ...],
+) -> PurchaseChargedBack:
+    return PurchaseChargedBack(
+        purchase=purchase.id,
+        user=purchase.user,
+        coins=coins,
+        amount_minor=amount,
+        currency=purchase.currency,
+        balance_coins=book.balance(purchase.user, Code.COINS),
+        debt_coins=debt,
+        taken=taken,
+    )
+
+
+def _take_coins(book: Book, purchase: Purchase, coins: int, reason: Reason, now_ms: int) -> int:
+    """Take coins out of the wallet: of this lot first, then any others; what is short is owed, and
+    returned."""
+    user, wallet = book.user(purchase.user, now_ms), (purchase.user, Code.COINS)
+    of_lot = min(coins, spending.left_of(user, purchase.id))
+    spending.take_lot(user, purchase.id, of_lot)
+    others = min(coins, book.balance(*wallet)) - of_lot
+    spending.take(user, book.balance(*wallet) - of_lot, others)
+    book.pay(reason, wallet, _SOLD, of_lot + others)
+    debt = coins - of_lot - others
+    book.pay(reason, (purchase.user, Code.COIN_DEBT), _SOLD, debt)
+    return debt
+
+
+def _unknown(purchase: str) -> Result:
+    return refuse("unknown_purchase", f"There is no purchase {purchase}.")
+
+
+def _wrong_state(purchase: Purchase) -> Result:
+    sentence = f"The purchase is {purchase.status}; that cannot be done with it now."
+    return refuse("wrong_state", sentence, status=purchase.status)

@@ -1,0 +1,238 @@
+"""The rows of the books: what storage keeps, and what a batch works on.
+
+History (journal, transfers, events, marks) is only added to. Everything else says how things stand
+now, and replaying the journal gives the same.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from rules.combos import Combo
+from rules.outcomes import AnyOutcome, Lots
+
+
+class Room(msgspec.Struct, gc=False):
+    id: str
+    title: str
+    creator: str
+    creator_name: str
+    status: str
+    epoch: str
+    seq: int
+    total_coins: int
+    opened_ms: int
+
+
+class User(msgspec.Struct, gc=False):
+    """A person as a spender."""
+
+    id: str
+    name: str
+    gifted_coins: int
+    """Coins gifted publicly and not taken back, over all rooms: what the gifter level is made of. A
+    level that rose with an anonymous gift would name its giver."""
+    since_ms: int
+    """When coins first came to them or left them."""
+    frozen: bool = False
+    paused_until_ms: int = 0
+    level_hidden: bool = False
+    limits: dict[str, int] = {}
+    """Limits of their own: `daily`, `weekly`, `monthly`, `per_gift`."""
+    raises: dict[str, tuple[int | None, int]] = {}
+    """Limits that rise at a moment: (to what, or None for none of their own; when)."""
+    hours: list[list[int]] = []
+    """[hour since 1970, coins, bought coins of these] of what was spent: the last 25."""
+    days: list[list[int]] = []
+    """The same by UTC day: the last 31."""
+    lots: list[list[str | int]] = []
+    """[purchase, coins left] of what was bought, oldest first; all else was granted."""
+
+
+class Member(msgspec.Struct, gc=False):
+    """A user in a room: what the board and the combos need."""
+
+    room: str
+    user: str
+    name: str
+    coins: int
+    """Coins gifted publicly here and not taken back. Anonymous gifts are on no board."""
+    reached_seq: int
+    """When the sum became what it is: ties go to who was there first."""
+    combo: Combo | None = None
+    anonymous_combo: Combo | None = None
+
+
+class Creator(msgspec.Struct, gc=False):
+    """A person as an earner."""
+
+    id: str
+    pending: list[list[int]] = []
+    """[UTC day, millidiamonds] that were earned then and are pending still, oldest first."""
+    rates: list[list[int | None]] = []
+    """[from_ms, until_ms or None, permille], in the order in which they were set."""
+    payout: str = ""
+    """The one that is open."""
+    payouts_paid: int = 0
+
+
+class GiftRecord(msgspec.Struct, frozen=True, gc=False):
+    """A gift of the past, as a retraction needs it."""
+
+    room: str
+    seq: int
+    sender: str
+    recipient: str
+    recipient_name: str
+    gift: str
+    quantity: int
+    coins: int
+    millidiamonds: int
+    anonymous: bool
+    at_ms: int
+    lots: Lots
+
+
+class Purchase(msgspec.Struct, gc=False):
+    """Coins that were ordered; once paid, a lot."""
+
+    id: str
+    user: str
+    status: str
+    """`pending`, `paid`, `failed`, `refunded`, `charged_back`."""
+    provider: str
+    bundle: str
+    coins: int
+    price_minor: int
+    currency: str
+    started_ms: int
+    checkout: str = ""
+    url: str = ""
+    payment: str = ""
+    paid_ms: int = 0
+    first_transfer: int = 0
+    """Gifts that spent it have later ones."""
+    refunded_coins: int = 0
+    refunded_minor: int = 0
+    clawback: str = ""
+    """By which policy creators lost what they earned from it: see policy.CLAWBACKS."""
+    parked: str = ""
+    """Charged back before it was paid, as messages may overtake each other: why."""
+
+
+class Refund(msgspec.Struct, gc=False):
+    id: str
+    purchase: str
+    user: str
+    coins: int
+    amount_minor: int
+    status: str
+    """`requested`: the provider has to be told; `sent`."""
+    at_ms: int
+
+
+class Payout(msgspec.Struct, gc=False):
+    id: str
+    creator: str
+    status: str
+    """`requested`, `approved`, `paid`, `rejected`."""
+    millidiamonds: int
+    amount_minor: int
+    currency: str
+    requested_ms: int
+    decided_ms: int = 0
+    reference: str = ""
+    """The bank's name for it, or why it was rejected."""
+    flags: list[str] = []
+
+
+class Suspense(msgspec.Struct, gc=False):
+    """Something that the books could not place."""
+
+    id: int
+    subject: str
+    why: str
+    note: str
+    at_ms: int
+    settled_by: str = ""
+    settled_note: str = ""
+
+
+class Correction(msgspec.Struct, gc=False):
+    id: int
+    user: str
+    account: str
+    amount: int
+    reason: str
+    status: str
+    """`proposed`, `approved`, `rejected`."""
+    proposed_by: str
+    at_ms: int
+    decided_by: str = ""
+
+
+class Endpoint(msgspec.Struct, gc=False):
+    """Where webhooks go. Its secret is derived from `version` and is not in the books."""
+
+    id: str
+    url: str
+    kinds: list[str]
+    """Wanted event types; none means all."""
+    enabled: bool
+    reason: str
+    """Why it is disabled."""
+    version: int
+    rotated_ms: int
+    since: int
+    """The command from which on it is told."""
+
+
+class Spent(NamedTuple):
+    """What a key was used for, and the answer it got."""
+
+    fingerprint: str
+    outcome: AnyOutcome
+
+
+class JournalRow(NamedTuple):
+    """A command that the books keep, with its outcome."""
+
+    id: int
+    actor: str
+    key: str
+    kind: str
+    fingerprint: str
+    body: bytes
+    outcome: bytes
+
+
+class Mark(NamedTuple):
+    """Something that may happen to a gift once: `retracted` or `hidden`."""
+
+    room: str
+    gift_seq: int
+    kind: str
+    seq: int
+
+
+class CreatorDay(msgspec.Struct, gc=False):
+    """What a batch adds to a creator's board of one UTC day."""
+
+    creator: str
+    day: int
+    user: str
+    name: str
+    coins: int
+    reached: int
+    """The command that made the sum what it is: ties go to who was there first."""
+
+
+class Earning(msgspec.Struct, gc=False):
+    """What a batch adds to a creator's earnings of one UTC day by one kind of gift."""
+
+    creator: str
+    day: int
+    gift: str
+    gifts: int
+    coins: int
+    millidiamonds: int

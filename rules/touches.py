@@ -1,0 +1,200 @@
+"""Which rows a batch needs, so that storage can fetch them with few questions.
+
+They are named in three steps: by the commands themselves, then by the rooms, gifts, purchases and
+payouts that were found, then by the people who were found. Asking for a row too many costs a little
+time; asking for one too few would make two batches differ from one.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, assert_never
+
+from rules.book import Book
+from rules.commands import (
+    AnyCommand,
+    ApprovePayout,
+    AttachCheckout,
+    ChargeBack,
+    CloseRoom,
+    DecideCorrection,
+    DisableEndpoint,
+    EraseUser,
+    FailPurchase,
+    Freeze,
+    Grant,
+    HideGift,
+    HideLevel,
+    OpenRoom,
+    PauseGifting,
+    PayPayout,
+    ProposeCorrection,
+    RecordPayoutResult,
+    RefundPurchase,
+    RefundSent,
+    RejectPayout,
+    ReleaseDiamonds,
+    RenewEpochs,
+    RequestPayout,
+    RetractGift,
+    ReverseGifts,
+    RotateEndpoint,
+    SendGift,
+    SetEndpoint,
+    SetLimits,
+    SetPolicy,
+    SetRate,
+    SettlePurchase,
+    SettleSuspense,
+    StartPurchase,
+    Suspend,
+    Unfreeze,
+)
+from rules.events import split_gift_id
+from rules.ledger import Code
+
+_WALLET = (Code.COINS, Code.COIN_DEBT)
+_EARNED = (Code.DIAMONDS_PENDING, Code.DIAMONDS_AVAILABLE, Code.DIAMOND_DEBT)
+_PAID = (Code.DIAMONDS_AVAILABLE, Code.DIAMONDS_RESERVED, Code.DIAMOND_DEBT)
+
+
+class Touched(NamedTuple):
+    """The rows to load before settling."""
+
+    keys: set[tuple[str, str]]
+    rooms: set[str]
+    gifts: set[tuple[str, int]]
+    users: set[str]
+    accounts: set[tuple[str, str]]
+    members: set[tuple[str, str]]
+    rare: set[tuple[str, str | int]]
+    """(table, id) of purchases, payouts and the like."""
+    lots: set[str]
+    """Purchases whose gifts are needed."""
+
+    def wallet(self, user: str) -> None:
+        self.users.add(user)
+        self.accounts.update((user, code) for code in _WALLET)
+
+    def earner(self, creator: str) -> None:
+        self.rare.add(("creator", creator))
+        self.accounts.update((creator, code) for code in _EARNED)
+
+    def payee(self, creator: str) -> None:
+        self.users.add(creator)
+        self.rare.add(("creator", creator))
+        self.accounts.update((creator, code) for code in _PAID)
+
+
+def nothing() -> Touched:
+    return Touched(set(), set(), set(), set(), set(), set(), set(), set())
+
+
+def touches_at_first(commands: Iterable[AnyCommand]) -> Touched:
+    """The rows that are named by the commands themselves."""
+    touched = nothing()
+    for command in commands:
+        touched.keys.add((command.actor, command.key))
+        match command:
+            case SendGift():
+                touched.rooms.add(command.room)
+                touched.wallet(command.sender)
+                touched.members.add((command.room, command.sender))
+            case OpenRoom():
+                touched.rooms.add(command.room)
+                # The next gift of this batch may be for the new room; its creator is not new.
+                touched.earner(command.creator)
+            case CloseRoom():
+                touched.rooms.add(command.room)
+            case RetractGift() | HideGift():
+                _touch_gift(touched, command.gift_id)
+            case ReverseGifts():
+                touched.wallet(command.user)
+                for gift_id in command.gifts:
+                    _touch_gift(touched, gift_id)
+            case SetPolicy() | RenewEpochs() | Suspend():
+                pass
+            case _:
+                _touch_rarely(touched, command)
+    return touched
+
+
+def _touch_gift(touched: Touched, gift_id: str) -> None:
+    if place := split_gift_id(gift_id):
+        touched.gifts.add(place)
+        touched.rooms.add(place[0])
+
+
+def _touch_rarely(touched: Touched, command: AnyCommand) -> None:
+    match command:
+        case Grant():
+            touched.wallet(command.user)
+        case StartPurchase():
+            touched.wallet(command.user)
+            touched.rare.add(("purchase", command.purchase))
+        case AttachCheckout() | SettlePurchase() | FailPurchase() | RefundPurchase():
+            touched.rare.add(("purchase", command.purchase))
+        case ChargeBack():
+            touched.rare.add(("purchase", command.purchase))
+            touched.lots.add(command.purchase)
+        case RefundSent():
+            touched.rare.add(("refund", command.refund))
+        case SettleSuspense():
+            touched.rare.add(("suspense", command.entry))
+        case ProposeCorrection():
+            touched.wallet(command.user)
+            touched.accounts.add((command.user, command.account))
+        case DecideCorrection():
+            touched.rare.add(("correction", command.correction))
+        case SetLimits() | PauseGifting() | Freeze() | Unfreeze() | HideLevel() | EraseUser():
+            touched.users.add(command.user)
+        case SetRate() | ReleaseDiamonds():
+            touched.earner(command.creator)
+        case RequestPayout():
+            touched.payee(command.creator)
+        case ApprovePayout() | PayPayout() | RejectPayout() | RecordPayoutResult():
+            touched.rare.add(("payout", command.payout))
+        case SetEndpoint() | RotateEndpoint() | DisableEndpoint():
+            touched.rare.add(("endpoint", command.endpoint))
+        case (
+            SendGift()
+            | OpenRoom()
+            | CloseRoom()
+            | RetractGift()
+            | ReverseGifts()
+            | HideGift()
+            | RenewEpochs()
+            | SetPolicy()
+            | Suspend()
+        ):
+            raise AssertionError(command)
+        case _:
+            assert_never(command)
+
+
+def touches_then(book: Book) -> Touched:
+    """The rows that only the first ones name: creators of rooms, parties of old gifts."""
+    touched = nothing()
+    for room in book.rooms.values():
+        touched.earner(room.creator)
+    for gift in book.gifts.values():
+        touched.wallet(gift.sender)
+        touched.members.add((gift.room, gift.sender))
+        touched.earner(gift.recipient)
+    for purchase in book.purchases.values():
+        touched.wallet(purchase.user)
+    for payout in book.payouts.values():
+        touched.payee(payout.creator)
+    for correction in book.corrections.values():
+        touched.wallet(correction.user)
+        touched.accounts.add((correction.user, correction.account))
+    return touched
+
+
+def touches_at_last(book: Book, commands: Sequence[AnyCommand]) -> set[str]:
+    """Purchases that coins may go back to: those that gifts were made from, when some come back.
+
+    A gift of this very batch may be taken back in it, so what its sender has bought counts too.
+    """
+    if not any(isinstance(command, RetractGift | ReverseGifts) for command in commands):
+        return set()
+    used = {purchase for gift in book.gifts.values() for purchase, _ in gift.lots}
+    return used | {str(lot[0]) for user in book.users.values() for lot in user.lots}

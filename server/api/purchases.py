@@ -1,0 +1,336 @@
+"""Buying coins over HTTP: what they cost, ordering, the providers' notifications, giving back."""
+
+import re
+import secrets
+from typing import Any
+
+import msgspec
+import orjson
+from litestar import Request, Response, Router, get, post
+from litestar.datastructures import State
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.response import Redirect
+
+from rules.commands import ChargeBack, RefundPurchase, StartPurchase
+from rules.outcomes import PurchaseStarted
+from rules.rows import Purchase
+from server import checkouts, notifications
+from server.api.access import (
+    backend,
+    backend_or,
+    base_url,
+    booked,
+    caller_of,
+    checked_id,
+    checked_text,
+    checked_whole,
+    idempotency_key,
+    outcome_body,
+)
+from server.api.errors import ApiError
+from server.api.pages import HEADERS
+from server.api.rooms import Limit, shell_of
+from server.payments import BadNotification, Declined, Paid, ProviderRefused, Sandbox
+from server.shell import Shell
+from web.checkout import checkout_page, price_text
+
+STATES = ("pending", "paid", "failed", "refunded", "charged_back")
+
+_CURSOR = re.compile(r"([0-9]{1,16})_(.+)")
+
+
+class PurchaseWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    user: str | None = None
+    bundle: str | None = None
+    coins: int | None = None
+
+
+class RefundWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: str
+    coins: int | None = None
+
+
+class ChargebackNews(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: str
+
+
+@get("/bundles")
+async def show_bundles(state: State) -> dict[str, Any]:
+    """What coins cost: bundles, and the price of an exact amount."""
+    shop = shell_of(state).policy.shop
+    bundles = [
+        msgspec.structs.asdict(bundle) | {"currency": shop.currency} for bundle in shop.bundles
+    ]
+    return {
+        "bundles": bundles,
+        "coin_price_micros": shop.coin_price_micros,
+        "minimum_coins": shop.minimum_coins,
+        "maximum_coins": shop.maximum_coins,
+        "currency": shop.currency,
+        "minor_digits": shop.minor_digits,
+    }
+
+
+@post("/purchases", status_code=201)
+async def start_purchase(
+    state: State, request: Request[Any, Any, Any], data: JSONBody[PurchaseWish]
+) -> dict[str, Any]:
+    """Order coins: a bundle, or an exact amount. With the same key it goes on where it stopped."""
+    shell = shell_of(state)
+    caller = caller_of(request, shell)
+    user = data.user or (caller.identity.user if caller.identity else "")
+    backend_or(request, shell, checked_id(user, "user"))
+    command = StartPurchase(
+        actor=caller.actor,
+        key=idempotency_key(request),
+        purchase=f"pur_{secrets.token_hex(12)}",
+        user=user,
+        adult=caller.identity.adult if caller.identity else True,
+        provider=shell.provider.name,
+        bundle=data.bundle,
+        coins=None if data.coins is None else await checked_whole(request, "coins"),
+    )
+    outcome = await booked(shell, command)
+    assert isinstance(outcome, PurchaseStarted)
+    purchase = await _find(shell, outcome.purchase)
+    if purchase.status == "pending" and not purchase.checkout:
+        try:
+            await checkouts.start(
+                purchase, base_url(request, shell), shell.provider, shell.settlement
+            )
+        except ProviderRefused as error:
+            sentence = f"The payment provider refused: {error}"
+            raise ApiError("payment_refused", sentence, {"purchase": purchase.id}) from error
+        purchase = await _find(shell, purchase.id)
+    return _body(purchase)
+
+
+@get("/purchases/{purchase:str}")
+async def show_purchase(
+    state: State, request: Request[Any, Any, Any], purchase: FromPath[str]
+) -> dict[str, Any]:
+    """One purchase, for its buyer and the backend."""
+    shell = shell_of(state)
+    caller_of(request, shell)
+    found = await _find(shell, purchase)
+    backend_or(request, shell, found.user)
+    return _body(found)
+
+
+@get("/purchases")
+async def list_purchases(
+    state: State,
+    request: Request[Any, Any, Any],
+    user: FromQuery[str | None] = None,
+    status: FromQuery[str | None] = None,
+    cursor: FromQuery[str] = "",
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Purchases, newest first; a user sees their own."""
+    shell = shell_of(state)
+    caller = caller_of(request, shell)
+    if caller.identity is not None:
+        user = user or caller.identity.user
+        backend_or(request, shell, user)
+    if status is not None and status not in STATES:
+        raise ApiError("invalid", f"`status` is one of {', '.join(STATES)}.", {"field": "status"})
+    place = _CURSOR.fullmatch(cursor)
+    if cursor and place is None:
+        raise ApiError("invalid", "`cursor` is not one of ours.", {"field": "cursor"})
+    before = (int(place[1]), place[2]) if place else None
+    found = await shell.store.money.purchases(user, status, before, limit)
+    last = f"{found[-1].started_ms}_{found[-1].id}" if len(found) == limit else None
+    return {"items": [_body(row) for row in found], "next_cursor": last}
+
+
+@post("/purchases/{purchase:str}/refund", status_code=200)
+async def refund(
+    state: State,
+    request: Request[Any, Any, Any],
+    purchase: FromPath[str],
+    data: JSONBody[RefundWish],
+) -> dict[str, Any]:
+    """Give money back: for the unspent coins, or for as many as asked; what is spent is owed."""
+    shell = shell_of(state)
+    caller = backend(request, shell)
+    command = RefundPurchase(
+        actor=caller.actor,
+        key=idempotency_key(request),
+        refund=f"ref_{secrets.token_hex(12)}",
+        purchase=purchase,
+        coins=None if data.coins is None else await checked_whole(request, "coins"),
+        reason=checked_text(data.reason, "reason", 200),
+    )
+    return outcome_body(await booked(shell, command))
+
+
+@post("/purchases/{purchase:str}/chargeback", status_code=200)
+async def charge_back(
+    state: State,
+    request: Request[Any, Any, Any],
+    purchase: FromPath[str],
+    data: JSONBody[ChargebackNews],
+) -> dict[str, Any]:
+    """The payer's bank took the money back, and the provider did not tell us itself."""
+    shell = shell_of(state)
+    caller = backend(request, shell)
+    await _find(shell, purchase)
+    reason = checked_text(data.reason, "reason", 200)
+    key = idempotency_key(request)
+    command = ChargeBack(actor=caller.actor, key=key, purchase=purchase, reason=reason)
+    return outcome_body(await booked(shell, command))
+
+
+@post("/webhooks/{provider:str}", status_code=200)
+async def take_notification(
+    state: State, request: Request[Any, Any, Any], provider: FromPath[str]
+) -> dict[str, Any]:
+    """What the payment provider says, signed. Saying it again changes nothing."""
+    shell = shell_of(state)
+    if provider != shell.provider.name:
+        raise ApiError("not_found", f"There is no payment provider {provider} here.")
+    await notify(shell, dict(request.headers), await request.body())
+    return {"received": True}
+
+
+async def notify(shell: Shell, headers: dict[str, str], body: bytes) -> None:
+    """Verify a notification and book it. Raises ApiError `bad_signature`, `unavailable`."""
+    try:
+        notification = shell.provider.read(headers, body, shell.clock())
+    except BadNotification as error:
+        shell.metrics.notifications.labels("refused").inc()
+        shell.refused_notifications.append((shell.clock(), str(error)))
+        raise ApiError("bad_signature", str(error)) from error
+    shell.metrics.notifications.labels("taken" if notification else "ignored").inc()
+    if notification is not None:
+        try:
+            await notifications.take(
+                notification, shell.provider.name, shell.store, shell.settlement
+            )
+        except notifications.NotYet as error:
+            raise ApiError("unavailable", str(error)) from error
+
+
+@get("/notifications/refused")
+async def show_refused(state: State, request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Notifications that were not from the provider, too old or unreadable: the newest 200 since
+    the start."""
+    shell = shell_of(state)
+    backend(request, shell)
+    items = [{"at_ms": at_ms, "why": why} for at_ms, why in reversed(shell.refused_notifications)]
+    return {"items": items, "next_cursor": None}
+
+
+# Pages
+
+
+@get("/checkout/sandbox/{purchase:str}", include_in_schema=False)
+async def sandbox_page(state: State, purchase: FromPath[str]) -> Response[str]:
+    shell = shell_of(state)
+    _sandbox(shell)
+    return _page(await _find(shell, purchase), sandbox=True)
+
+
+@post("/checkout/sandbox/{purchase:str}", include_in_schema=False)
+async def answer_sandbox(
+    state: State, request: Request[Any, Any, Any], purchase: FromPath[str]
+) -> Redirect:
+    """Pay or decline, as a buyer at a real provider would: the answer comes as a notification."""
+    shell = shell_of(state)
+    sandbox = _sandbox(shell)
+    row = await _find(shell, purchase)
+    answer = await _answer(request)
+    if answer not in ("pay", "decline"):
+        raise ApiError("invalid", "`answer` must be pay or decline.", {"field": "answer"})
+    if row.status == "pending":
+        said: Paid | Declined = Declined(purchase=row.id, reason="declined in the sandbox")
+        if answer == "pay":
+            said = Paid(
+                purchase=row.id,
+                payment=f"sandbox-{row.id}",
+                amount_minor=row.price_minor,
+                currency=row.currency,
+            )
+        await notify(shell, *sandbox.notify(said, shell.clock()))
+    return Redirect(f"/checkout/sandbox/{row.id}", status_code=303)
+
+
+async def _answer(request: Request[Any, Any, Any]) -> Any:
+    """What a form or some JSON says for `answer`. Raises ApiError `malformed`."""
+    if request.content_type[0] != "application/json":
+        return (await request.form()).get("answer")
+    try:
+        body = orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise ApiError("malformed", "The body is not JSON.") from error
+    return body.get("answer") if isinstance(body, dict) else None
+
+
+@get("/checkout/{end:str}/{purchase:str}", include_in_schema=False)
+async def end_page(state: State, end: FromPath[str], purchase: FromPath[str]) -> Response[str]:
+    """Where a provider sends the buyer back to."""
+    if end not in ("paid", "cancelled"):
+        raise NotFoundException("There is no such page.")
+    row = await _find(shell_of(state), purchase)
+    return _page(row, sandbox=False, waiting="confirming" if end == "paid" else "failed")
+
+
+def _page(row: Purchase, *, sandbox: bool, waiting: str = "pending") -> Response[str]:
+    html = checkout_page(
+        purchase=row.id,
+        coins=row.coins,
+        price=price_text(row.price_minor, row.currency),
+        status=waiting if row.status == "pending" else row.status,
+        sandbox=sandbox,
+    )
+    return Response(html, media_type="text/html; charset=utf-8", headers=HEADERS)
+
+
+def _sandbox(shell: Shell) -> Sandbox:
+    if not isinstance(shell.provider, Sandbox):
+        raise NotFoundException("Payments here are real; there is no sandbox.")
+    return shell.provider
+
+
+async def _find(shell: Shell, id: str) -> Purchase:
+    found = await shell.store.money.purchase(id)
+    if found is None:
+        raise ApiError("unknown_purchase", f"There is no purchase {id}.")
+    return found
+
+
+def _body(row: Purchase) -> dict[str, Any]:
+    return {
+        "purchase": row.id,
+        "user": row.user,
+        "status": row.status,
+        "checkout_url": row.url or None,
+        "bundle": row.bundle or None,
+        "coins": row.coins,
+        "price_minor": row.price_minor,
+        "currency": row.currency,
+        "provider": row.provider,
+        "payment": row.payment or None,
+        "started_ms": row.started_ms,
+        "paid_ms": row.paid_ms or None,
+        "refunded_coins": row.refunded_coins,
+        "refunded_minor": row.refunded_minor,
+    }
+
+
+purchases_router = Router(
+    path="/v1",
+    route_handlers=[
+        show_bundles,
+        start_purchase,
+        show_purchase,
+        list_purchases,
+        refund,
+        charge_back,
+        take_notification,
+        show_refused,
+    ],
+    tags=["purchases"],
+)
+CHECKOUT_PAGES = (sandbox_page, answer_sandbox, end_page)

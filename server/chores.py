@@ -1,0 +1,129 @@
+"""What has to be done from time to time and nobody asks for: releasing diamonds, paying refunds
+back, and looking after purchases whose provider was down or whose notification was lost.
+
+Every chore is a question to the books and commands that follow from the answer, so it may be cut
+off anywhere and is done again. What is in memory between two rounds is only where the last one
+stopped.
+"""
+
+import asyncio
+import contextlib
+import secrets
+
+import structlog
+
+from rules.commands import ReleaseDiamonds
+from rules.creators import due_day
+from rules.policy import Policy
+from rules.rows import Purchase
+from server import checkouts, notifications
+from server.clock import Clock
+from server.payments.contract import Provider, ProviderDown, ProviderRefused
+from server.settlement import Settlement
+from storage import Store, StoreUnavailable
+
+log = structlog.get_logger()
+
+ROUND_S = 1.0
+SLOW_ROUNDS = 30
+"""Questions to the provider are asked every so many rounds."""
+AT_ONCE = 100
+LOOK_UP_AFTER_MS = 2 * 60_000
+"""A buyer needs a moment; after that a notification may have been lost."""
+LOOK_UP_UNTIL_MS = 3 * 86_400_000
+
+
+class Chores:
+    """Opened by `run` in a task."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        settlement: Settlement,
+        provider: Provider,
+        policy: Policy,
+        return_url: str,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._provider = provider
+        self._policy = policy
+        self._return_url = return_url
+        self._clock = clock
+        self._rounds = 0
+        self._look_on_ms = 0
+
+    async def run(self) -> None:
+        """Do the chores until cancelled. Trouble with one of them is logged and tried again."""
+        while True:
+            for chore in (self.release, self.refund, self.resume, self.look_up):
+                if chore in (self.resume, self.look_up) and self._rounds % SLOW_ROUNDS:
+                    continue
+                try:
+                    await chore()
+                except StoreUnavailable as error:
+                    log.error("chores.failed", chore=chore.__name__, error=str(error))
+            self._rounds += 1
+            await asyncio.sleep(ROUND_S)
+
+    async def release(self) -> None:
+        """Make diamonds available that have been pending long enough."""
+        now_ms = self._clock()
+        last_day = due_day(self._policy.hold_days, now_ms)
+        for creator in await self._store.money.due_creators(last_day, AT_ONCE):
+            key = f"release-{secrets.token_hex(16)}"
+            await self._settlement.ask(ReleaseDiamonds(actor="operator", key=key, creator=creator))
+
+    async def refund(self) -> None:
+        """Tell the provider of refunds that it does not know yet."""
+        if self._rounds % SLOW_ROUNDS and not await self._store.money.waiting_refunds(1):
+            return
+        for refund, purchase in await self._store.money.waiting_refunds(AT_ONCE):
+            if purchase.provider == self._provider.name:
+                await checkouts.pay_back(refund, purchase, self._provider, self._settlement)
+
+    async def resume(self) -> None:
+        """Start the checkouts of purchases whose provider was down when they were made.
+
+        Only where the public address is a setting: a provider takes a second try for the first one
+        when it is the same to the letter, and here nobody knows how the buyer calls this server.
+        """
+        before: tuple[int, str] | None = (self._clock() + 1, "")
+        while before and self._return_url:
+            waiting = await self._store.money.purchases(None, "pending", before, AT_ONCE)
+            for purchase in waiting:
+                if not purchase.checkout and purchase.provider == self._provider.name:
+                    await self._start(purchase)
+            last = waiting[-1] if len(waiting) == AT_ONCE else None
+            fresh = last and self._clock() - last.started_ms < LOOK_UP_UNTIL_MS
+            before = (last.started_ms, last.id) if last and fresh else None
+
+    async def _start(self, purchase: Purchase) -> None:
+        if self._clock() - purchase.started_ms >= LOOK_UP_UNTIL_MS:
+            return
+        with contextlib.suppress(ProviderRefused):  # logged, and the purchase has failed
+            await checkouts.start(purchase, self._return_url, self._provider, self._settlement)
+
+    async def look_up(self) -> None:
+        """Ask what became of checkouts that nobody told us of: some in each round, in turn."""
+        now_ms = self._clock()
+        waiting = await self._store.money.open_checkouts(
+            max(now_ms - LOOK_UP_UNTIL_MS, self._look_on_ms), now_ms - LOOK_UP_AFTER_MS, AT_ONCE
+        )
+        self._look_on_ms = waiting[-1].started_ms + 1 if len(waiting) == AT_ONCE else 0
+        for purchase in waiting:
+            if purchase.provider != self._provider.name:
+                continue
+            try:
+                found = await self._provider.look_up(purchase.checkout)
+            except (ProviderDown, ProviderRefused) as error:
+                log.warning("payments.look_up_failed", purchase=purchase.id, error=str(error))
+                continue
+            if found is not None:
+                # What the books were too busy for is found again in a later round.
+                with contextlib.suppress(notifications.NotYet):
+                    await notifications.take(
+                        found, self._provider.name, self._store, self._settlement
+                    )

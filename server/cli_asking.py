@@ -1,0 +1,413 @@
+"""How a verb asks a running server over HTTP (protocol.md, section 2), and prints the answer.
+
+A verb is written as a plain function `run(remote, **own)`; `asks` gives it the options that all of
+them share: where the server is, who asks, `--json`. The verbs hold the backend's API key or an
+admin's token and nothing else, and know only the public contract. Whatever changes something
+carries an idempotency key, so that a command whose answer was lost can be repeated with `--key`
+and happens once.
+"""
+
+import inspect
+import os
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, NamedTuple, NoReturn
+from urllib.parse import quote
+
+import typer
+
+from server.cli_output import NO, UNREACHABLE, WRONG_USE, clean, fail, print_json, print_table, say
+from server.cli_output import pairs as as_rows
+from server.cli_wording import worded
+from server.config import variable
+
+if TYPE_CHECKING:
+    import httpx
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+TIMEOUT_S = 30.0  # a busy ledger answers `busy` long before
+FILE_TIMEOUT_S = 300.0  # ten thousand lines, or a user's whole history, take their time
+PAGE_MAX = 200  # the API's own limit
+LIST_MAX = 100_000  # rows that a person or a script wants at once
+COINS_MAX = 2**53 - 1
+KEY_CHARACTERS_MAX = 64
+JSON, CSV = "application/json", "text/csv"
+TOKEN_FILE_BYTES_MAX = 65_536  # far above any token: /dev/zero is a mistake
+
+Limit = Annotated[int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the books.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")]
+
+Run = Callable[Concatenate["Remote", ...], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """A running server, who asks it, and how its answer is to be printed."""
+
+    url: str
+    secret: str
+    """The API key, or an admin's token."""
+    key: str | None
+    """The command's idempotency key; None where there is none to give."""
+    again: str
+    """What to do when the answer was lost; empty for a verb that changes nothing."""
+    json: bool
+
+
+class Found(NamedTuple):
+    """What a list had; `cursor` where it goes on."""
+
+    items: list[dict[str, Any]]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One question to the server. A `file` of this type goes in place of a `body` of JSON."""
+
+    method: str
+    path: str
+    body: Mapping[str, object] | None = None
+    file: bytes | None = None
+    file_type: str = ""
+    params: Mapping[str, str] | None = None
+    timeout_s: float = TIMEOUT_S
+
+
+# --- the options that verbs share ---------------------------------------------------------------
+
+
+Changes = Literal["nothing", "once", "what is left"]
+"""What a verb does when it is repeated: nothing anyway; with its `--key` nothing more; or, without
+a key, what was not done before, because the server finds that out by itself."""
+
+
+Who = Literal["backend", "admin", "either"]
+"""Who may ask: the backend with its API key, a person with an admin's token, or either."""
+
+
+def asks(
+    changes: Changes = "nothing", *, who: Who = "backend"
+) -> Callable[[Run], Callable[..., None]]:
+    """`run(remote, **own)` as a command with the options that all of them share."""
+
+    def wrap(run: Run) -> Callable[..., None]:
+        def command(**given: Any) -> None:
+            shared = {name: given.pop(name) for name in options}
+            run(_remote(changes, shared), **given)
+
+        options = _shared(keyed=changes == "once", who=who)
+        own = list(inspect.signature(run).parameters.values())[1:]
+        parameters = [
+            *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+            *options.values(),
+        ]
+        command.__name__ = run.__name__
+        command.__doc__ = run.__doc__
+        # typer reads a command's options from here.
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return wrap
+
+
+def _remote(changes: Changes, given: Mapping[str, Any]) -> Remote:
+    key = _key(given["key"]) if changes == "once" else None
+    again = {
+        "nothing": "",
+        "once": f" Repeat it with --key {key}; it happens once.",
+        "what is left": " Repeat it; what is done already is passed over.",
+    }[changes]
+    return Remote(url=given["url"], secret=_secret(given), key=key, again=again, json=given["json"])
+
+
+def _secret(given: Mapping[str, Any]) -> str:
+    """An admin's token goes before the API key, which may be there from the environment."""
+    token, file = given.get("token"), given.get("token_file")
+    if "api_key" not in given or token is not None or file is not None:
+        return _token(token, file)
+    return _api_key(given["api_key"])
+
+
+def _shared(*, keyed: bool, who: Who) -> dict[str, inspect.Parameter]:
+    options = [_option("url", str, DEFAULT_URL, "--url", "Where the server answers.")]
+    if who != "backend":
+        text = "An admin's token; better in a file than on the command line."
+        options.append(_option("token", str | None, None, "--token", text))
+        text = "A file with an admin's token; - to read it from standard input."
+        options.append(_option("token_file", Path | None, None, "--token-file", text))
+    if who != "admin":
+        text = "The backend's key; better in LARGESSE_API_KEY than on the command line."
+        options.append(_option("api_key", str | None, None, "--api-key", text))
+    if keyed:
+        text = "Idempotency key; give the same one to repeat a command safely."
+        options.append(_option("key", str | None, None, "--key", text))
+    options.append(_option("json", bool, False, "--json", "Print the answer as JSON."))
+    return {option.name: option for option in options}
+
+
+def _option(name: str, kind: Any, default: object, flag: str, text: str) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, typer.Option(flag, help=text)],
+    )
+
+
+def _api_key(given: str | None) -> str:
+    name = variable("api_key")
+    api_key = os.environ.get(name, "") if given is None else given
+    if not api_key:
+        fail(WRONG_USE, f"An API key is needed: set {name} or give --api-key.")
+    return _as_header(api_key, "API key")
+
+
+def _token(token: str | None, token_file: Path | None) -> str:
+    """No variable: every LARGESSE_ name that is no setting is a mistake to `serve`."""
+    if token is None and token_file is not None:
+        token = read_file(token_file, TOKEN_FILE_BYTES_MAX).decode("utf-8", "replace").strip()
+    if not token:
+        fail(WRONG_USE, "An admin's token is needed: give --token-file or --token.")
+    return _as_header(token, "token")
+
+
+def _as_header(secret: str, what: str) -> str:
+    if not secret.isascii() or not secret.isprintable() or " " in secret:
+        fail(WRONG_USE, f"The {what} holds characters that no {what} has; check how it was copied.")
+    return secret
+
+
+def _key(given: str | None) -> str:
+    if given is None:
+        return str(uuid.uuid4())
+    if not (given.isascii() and given.isprintable() and 0 < len(given) <= KEY_CHARACTERS_MAX):
+        fail(WRONG_USE, f"--key must be 1 to {KEY_CHARACTERS_MAX} printable ASCII characters.")
+    return given
+
+
+# --- asking -------------------------------------------------------------------------------------
+
+
+def at(*parts: object) -> str:
+    """The path of these parts, whatever characters an id has."""
+    segments = [quote(str(part), safe="") for part in parts]
+    if "" in segments:
+        fail(WRONG_USE, "An id must not be empty.")
+    # Dots by themselves would be resolved on the way, and name something else.
+    return "/v1/" + "/".join(s if s.strip(".") else s.replace(".", "%2E") for s in segments)
+
+
+def get(remote: Remote, path: str, **params: str | None) -> dict[str, Any]:
+    """The answer to a question."""
+    return ask(remote, Request(method="GET", path=path, params=_given(params)))
+
+
+def change(
+    remote: Remote, method: str, path: str, body: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """The answer to a request that changes something."""
+    return ask(remote, Request(method=method, path=path, body=body))
+
+
+def fetch(remote: Remote, path: str, file_type: str, **params: str | None) -> bytes:
+    """An answer that is a file of this type."""
+    request = Request(method="GET", path=path, params=_given(params), timeout_s=FILE_TIMEOUT_S)
+    response = _respond(remote, request)
+    if not response.is_success:
+        _answer(remote, response)
+    if response.headers.get("Content-Type", "").partition(";")[0].strip() != file_type:
+        stranger(remote)
+    return response.content
+
+
+def post_file(remote: Remote, path: str, file: bytes, file_type: str) -> dict[str, Any]:
+    """The answer to a file."""
+    return ask(
+        remote,
+        Request(method="POST", path=path, file=file, file_type=file_type, timeout_s=FILE_TIMEOUT_S),
+    )
+
+
+def listed(remote: Remote, path: str, limit: int, **params: str | None) -> Found:
+    """The first `limit` items of a list, page by page."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while len(found) < limit:
+        page = get(
+            remote, path, **params, limit=str(min(PAGE_MAX, limit - len(found))), cursor=cursor
+        )
+        items = page.get("items")
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            stranger(remote)
+        found += items
+        # A list that does not page has no cursor.
+        cursor = page.get("next_cursor")
+        if cursor is None or not items:
+            break
+    return Found(found[:limit], cursor)
+
+
+def ask(remote: Remote, request: Request) -> dict[str, Any]:
+    """The server's answer; every other end of the question ends the command with its exit code."""
+    return _answer(remote, _respond(remote, request))
+
+
+def stranger(remote: Remote) -> NoReturn:
+    """Ends the command: what answers there is not largesse."""
+    fail(UNREACHABLE, f"{remote.url} does not answer as largesse does; check --url.")
+
+
+def _given(params: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _respond(remote: Remote, request: Request) -> "httpx.Response":
+    # Here, not at the top: httpx takes longer to load than the rest of the command line.
+    import httpx
+
+    headers = {"Authorization": f"Bearer {remote.secret}", "Accept": "application/json, */*"}
+    if remote.key is not None and request.method != "GET":
+        headers["Idempotency-Key"] = remote.key
+    if request.file is not None:
+        headers["Content-Type"] = request.file_type
+    # A proxy from the environment is for the world outside, never for this machine.
+    here = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
+    url = remote.url
+    try:
+        with httpx.Client(base_url=_base(url), timeout=request.timeout_s, mounts=here) as client:
+            return client.request(
+                request.method,
+                request.path,
+                json=request.body,
+                content=request.file,
+                params=request.params,
+                headers=headers,
+            )
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        fail(UNREACHABLE, f"{url} could not be reached ({error}); is the server running there?")
+    except (httpx.TransportError, httpx.DecodingError) as error:
+        fail(UNREACHABLE, f"{url} did not answer ({type(error).__name__}).{remote.again}")
+
+
+def _answer(remote: Remote, response: "httpx.Response") -> dict[str, Any]:
+    try:
+        content = response.json()
+    except (ValueError, RecursionError):
+        content = {} if response.status_code == 204 else None
+    if response.is_success and isinstance(content, dict):
+        return content
+    error = content.get("error") if isinstance(content, dict) else None
+    if not isinstance(error, dict) or response.is_success:
+        status = response.status_code
+        fail(
+            UNREACHABLE,
+            f"{remote.url} does not answer as largesse does (HTTP {status}); check --url."
+            f"{remote.again}",
+        )
+    again = remote.again if error.get("retry") == "same" else ""
+    message = error.get("message") or "The server refused."
+    fail(NO, f"{message} ({error.get('code')}){again}")
+
+
+def _base(url: str) -> "httpx.URL":
+    import httpx
+
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        fail(WRONG_USE, f"--url {url} is not an address; write it like {DEFAULT_URL}.")
+    return parsed
+
+
+# --- printing and files -------------------------------------------------------------------------
+
+
+def tell(remote: Remote, answer: Mapping[str, Any], sentence: str | None = None) -> None:
+    """Print an answer: as it is for a program, as a sentence or else a table for a person."""
+    if remote.json:
+        print_json(answer)
+    elif sentence is not None:
+        say(sentence)
+    else:
+        print_table(("what", "value"), as_rows(worded(answer)))
+
+
+def tell_list(remote: Remote, found: Found, columns: Sequence[str], limit: int) -> None:
+    """Print what a list had; a column is a field as `worded` calls it."""
+    if remote.json:
+        print_json({"items": found.items, "next_cursor": found.cursor})
+        return
+    tell_rows(found.items, columns)
+    if found.cursor is not None:
+        say(f"There are more than {limit}; --limit shows them.")
+
+
+def tell_rows(items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """A table of these fields for a person."""
+    rows = [worded(item) for item in items]
+    print_table(columns, [[_short(row.get(column)) for column in columns] for row in rows])
+
+
+def _short(cell: object) -> object:
+    """A person is {id, name}; a table has room for one of them."""
+    return cell.get("id") if isinstance(cell, Mapping) else cell
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ends the command with 1 unless the operator agrees; nobody to ask means no."""
+    if yes:
+        return
+    # Not typer.confirm, which writes to standard output, where a program may read the answer.
+    typer.echo(f"{clean(question)} [y/N] ", nl=False, err=True)
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        typer.echo(err=True)
+    if answer.strip().lower() not in ("y", "yes"):
+        fail(NO, "Nothing was changed; --yes goes on without asking.")
+
+
+def read_file(source: Path, bytes_max: int) -> bytes:
+    """What a file holds, or standard input for `-`; ends with 2 when that cannot be read."""
+    try:
+        if str(source) == "-":
+            content = sys.stdin.buffer.read(bytes_max + 1)
+        else:
+            with source.open("rb") as file:
+                content = file.read(bytes_max + 1)
+    except OSError as error:
+        fail(WRONG_USE, f"{source} cannot be read: {error.strerror or error}.")
+    if len(content) > bytes_max:
+        fail(WRONG_USE, f"{source} is larger than {bytes_max} bytes.")
+    return content
+
+
+def write_file(target: Path, content: bytes, *, replace: bool) -> None:
+    """Write a file that only its owner may read, whole or not at all; `-` prints it."""
+    if str(target) == "-":
+        typer.echo(content, nl=False)
+        return
+    try:
+        # mkstemp's file is private; a link to an existing name fails, which os.replace would not.
+        place, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with open(place, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target) if replace else os.link(name, target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except FileExistsError:
+        fail(NO, f"{target} exists; --force replaces it.")
+    except OSError as error:
+        fail(NO, f"{target} cannot be written: {error.strerror or error}.")

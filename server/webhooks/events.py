@@ -1,0 +1,238 @@
+"""What a command in the journal means to the host platform: one webhook event, or none.
+
+Pure, and total: whatever the journal holds leads to an event or to none, never to an error, for an
+entry that fails would stop everything behind it. The names of the fields are those of the HTTP API.
+An anonymous gift carries its giver here: the backend books for them and answers their questions.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from storage.deliveries import JournalEntry
+
+PAYLOAD_BYTES_MAX = 20_000
+"""Standard Webhooks asks to stay below 20 kB."""
+SHORT_CHARACTERS = 200
+"""What a text keeps when the payload would be too large."""
+
+Json = dict[str, Any]
+
+
+class WebhookEvent(NamedTuple):
+    kind: str
+    lane: str
+    """Events of one lane reach an endpoint in order: a room's, or a person's."""
+    payload: bytes
+
+
+class _Seen(NamedTuple):
+    """A journal entry, parsed."""
+
+    body: Json
+    outcome: Json
+    line: Json
+    origin: Json
+
+
+def message_id(entry: JournalEntry, endpoint: str) -> str:
+    """The same for every try. No `.` may be in it: it separates the parts of what is signed.
+
+    The batch's hash is in it because after a restore from a backup the numbers of the commands
+    that were lost are given again, and a receiver would take the new event for the old one.
+    """
+    return f"msg_{entry.command}_{entry.seal[:12]}_{endpoint.replace('.', '~')}"
+
+
+def project(entry: JournalEntry) -> WebhookEvent | None:
+    """The event that a journal entry is, if anybody outside is told of it."""
+    seen = _Seen(*(_object(text) for text in (entry.body, entry.outcome, entry.line, entry.origin)))
+    kind = _kind(seen.outcome)
+    if kind is None:
+        return None
+    fields = _FIELDS.get(kind, _told)(seen)
+    data = {name: value for name, value in fields.items() if value is not None}
+    return WebhookEvent(kind, _lane(seen, data), _payload(kind, entry.at_ms, data))
+
+
+def _object(text: str | None) -> Json:
+    value = orjson.loads(text) if text else None
+    return value if isinstance(value, dict) else {}
+
+
+TYPES = frozenset(
+    {
+        "gift.accepted",
+        "gift.retracted",
+        "gift.reversed",
+        "gift.hidden",
+        "purchase.paid",
+        "purchase.failed",
+        "purchase.refunded",
+        "purchase.charged_back",
+        "payout.requested",
+        "payout.approved",
+        "payout.paid",
+        "payout.rejected",
+        "room.opened",
+        "room.closed",
+        "limit.changed",
+        "limit.reached",
+        "account.paused",
+        "account.frozen",
+        "account.unfrozen",
+    }
+)
+"""Every type that an endpoint may want."""
+
+_KINDS = {
+    "gift_accepted": "gift.accepted",
+    "gift_retracted": "gift.retracted",
+    "gifts_reversed": "gift.reversed",
+    "gift_hidden": "gift.hidden",
+    "purchase_paid": "purchase.paid",
+    "purchase_failed": "purchase.failed",
+    "purchase_refunded": "purchase.refunded",
+    "purchase_charged_back": "purchase.charged_back",
+    "room_opened": "room.opened",
+    "room_closed": "room.closed",
+    "limits_set": "limit.changed",
+    "gifting_paused": "account.paused",
+    "account_frozen": "account.frozen",
+    "account_unfrozen": "account.unfrozen",
+}
+
+SILENT = frozenset(
+    {
+        "policy_set",
+        "epochs_renewed",
+        "granted",
+        "purchase_started",
+        "checkout_attached",
+        "refund_marked_sent",
+        "suspended",
+        "suspense_settled",
+        "correction_proposed",
+        "correction_decided",
+        "level_hidden",
+        "user_erased",
+        "rate_set",
+        "diamonds_released",
+        "endpoint",
+    }
+)
+"""Outcomes that nobody outside is told of: the backend asked for them itself, or they are ours."""
+
+
+def _kind(outcome: Json) -> str | None:
+    match outcome.get("kind"):
+        case "refused" if str(outcome.get("code")).startswith("limit_"):
+            return "limit.reached"
+        case "payout":
+            kind = f"payout.{outcome.get('status')}"
+            return kind if kind in TYPES else None
+        case str(known):
+            return _KINDS.get(known)
+        case _:
+            return None
+
+
+def _lane(seen: _Seen, data: Json) -> str:
+    if "room" in seen.outcome:
+        return f"room:{seen.outcome['room']}"
+    person = data.get("user") or data.get("creator") or ""
+    return f"user:{person}"
+
+
+# The fields of each type
+
+_OURS = {"kind", "lots", "taken", "combo", "epoch", "at_ms"}
+"""Fields of an outcome that are for the books and the viewers."""
+
+
+def _told(seen: _Seen, *asked: str) -> Json:
+    """The outcome's fields, and some of what was asked for."""
+    fields = {name: value for name, value in seen.outcome.items() if name not in _OURS}
+    return {name: seen.body.get(name) for name in asked} | fields
+
+
+def _with(*asked: str) -> Callable[[_Seen], Json]:
+    return lambda seen: _told(seen, *asked)
+
+
+def _gift(seen: _Seen) -> Json:
+    fields = _told(seen, "message")
+    creator = fields.pop("creator", None)
+    return fields | {
+        "gift_id": f"{seen.outcome.get('room')}:{seen.outcome.get('seq')}",
+        "from": {"id": seen.body.get("sender"), "name": seen.body.get("name")},
+        "to": seen.line.get("to") or {"id": creator},
+        "anonymous": seen.body.get("visibility") == "anonymous",
+    }
+
+
+def _retracted(seen: _Seen) -> Json:
+    sender = seen.origin.get("sender")
+    return _told(seen, "reason") | {
+        "from": {"id": sender} if sender else None,
+        "to": seen.line.get("to"),
+        "gift": seen.line.get("gift"),
+    }
+
+
+def _reversed(seen: _Seen) -> Json:
+    gifts = seen.outcome.get("gifts")
+    pairs = gifts if isinstance(gifts, list) else []
+    ids = [pair[0] for pair in pairs if isinstance(pair, list) and pair]
+    return _told(seen, "reason") | {"gifts": ids, "count": len(ids)}
+
+
+def _reached(seen: _Seen) -> Json:
+    limit = str(seen.outcome["code"]).removeprefix("limit_")
+    asked = {name: seen.body.get(name) for name in ("room", "gift")}
+    wish = asked | {"quantity": seen.body.get("quantity", 1), "user": seen.body.get("sender")}
+    details = seen.outcome.get("details")
+    return (details if isinstance(details, dict) else {}) | wish | {"limit": limit}
+
+
+_FIELDS: dict[str, Callable[[_Seen], Json]] = {
+    "gift.accepted": _gift,
+    "gift.retracted": _retracted,
+    "gift.reversed": _reversed,
+    "purchase.paid": _with("payment"),
+    "purchase.refunded": _with("reason"),
+    "purchase.charged_back": _with("reason"),
+    "payout.paid": _with("reference"),
+    "payout.rejected": _with("reason"),
+    "room.opened": _with("title", "creator", "creator_name"),
+    "limit.reached": _reached,
+    "account.frozen": _with("reason"),
+}
+
+
+# The payload
+
+
+def _payload(kind: str, at_ms: int, data: Json) -> bytes:
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    head = {"type": kind, "timestamp": moment.replace("+00:00", "Z")}
+    payload = orjson.dumps(head | {"data": data})
+    if len(payload) < PAYLOAD_BYTES_MAX:
+        return payload
+    # Whoever needs the rest asks the HTTP API for it, by the ids that are still there.
+    short = {name: _shortened(value) for name, value in data.items()} | {"shortened": True}
+    return orjson.dumps(head | {"data": {k: v for k, v in short.items() if v is not None}})
+
+
+def _shortened(value: Any) -> Any:
+    match value:
+        case str():
+            return value[:SHORT_CHARACTERS]
+        case dict():
+            return {k: v[:SHORT_CHARACTERS] if isinstance(v, str) else v for k, v in value.items()}
+        case list():
+            return None
+        case _:
+            return value

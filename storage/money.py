@@ -1,0 +1,110 @@
+"""The contract of what a store tells about people and their money: questions only, no changes.
+
+Part of `store.Store` (its `money`), and kept apart from it because viewers never ask these. Every
+answer is a committed state of one moment. Lists are newest first where they page by `before`, a
+cursor that is the place of the last row of the page before. All raise `StoreUnavailable` when the
+database cannot be read.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+from rules.rows import Correction, Creator, Endpoint, Payout, Purchase, Refund, Suspense, User
+
+
+class BoardLine(NamedTuple):
+    user: str
+    name: str
+    coins: int
+
+
+class EarningLine(NamedTuple):
+    """What a creator earned on a UTC day (days since 1970) by one kind of gift, net."""
+
+    day: int
+    gift: str
+    gifts: int
+    coins: int
+    millidiamonds: int
+
+
+class GiftLine(NamedTuple):
+    room: str
+    seq: int
+    creator: str
+    coins: int
+    millidiamonds: int
+    at_ms: int
+
+
+class PayoutFacts(NamedTuple):
+    """Of a creator's last 7 days, for who reviews a payout."""
+
+    coins: int
+    """Given publicly."""
+    top_coins: int
+    """By the one who gave most."""
+    new_sender_coins: int
+    """By accounts that are younger than 7 days."""
+    gave_back: bool
+    """The creator gave to one of their own top givers."""
+    charged_back: bool
+    """A giver has had a purchase charged back."""
+
+
+class MoneyReads(Protocol):
+    async def user(self, id: str) -> User | None: ...
+
+    async def users(self, search: str, frozen: bool | None, after: str, limit: int) -> list[User]:
+        """Users whose id or name holds this text, in order of id, after this id."""
+
+    async def creator(self, id: str) -> Creator | None: ...
+
+    async def due_creators(self, last_day: int, limit: int) -> list[str]:
+        """Creators with pending diamonds of this UTC day or before."""
+
+    async def purchase(self, id: str) -> Purchase | None: ...
+
+    async def purchase_of_payment(self, payment: str) -> Purchase | None: ...
+
+    async def purchases(
+        self, user: str | None, status: str | None, before: tuple[int, str] | None, limit: int
+    ) -> list[Purchase]:
+        """`before` is (started_ms, id)."""
+
+    async def open_checkouts(self, from_ms: int, to_ms: int, limit: int) -> list[Purchase]:
+        """Pending purchases with a checkout, started in that time."""
+
+    async def waiting_refunds(self, limit: int) -> list[tuple[Refund, Purchase]]:
+        """Refunds that the provider has to be told of."""
+
+    async def payout(self, id: str) -> Payout | None: ...
+
+    async def payouts(
+        self, creator: str | None, status: str | None, before: tuple[int, str] | None, limit: int
+    ) -> list[Payout]:
+        """`before` is (requested_ms, id)."""
+
+    async def payout_facts(self, creator: str, now_ms: int) -> PayoutFacts: ...
+
+    async def suspense(
+        self, settled: bool | None, before: int | None, limit: int
+    ) -> list[Suspense]: ...
+
+    async def corrections(
+        self, status: str | None, before: int | None, limit: int
+    ) -> list[Correction]: ...
+
+    async def endpoints(self) -> list[Endpoint]: ...
+
+    async def creator_board(
+        self, creator: str, from_day: int, limit: int
+    ) -> tuple[int, list[BoardLine]]:
+        """The number of the newest command, and the creator's givers since that UTC day."""
+
+    async def earnings(self, creator: str, from_day: int, to_day: int) -> list[EarningLine]: ...
+
+    async def gifts_of(self, user: str, from_ms: int, to_ms: int, limit: int) -> list[GiftLine]:
+        """Gifts of that time (`to_ms` excluded) that were not retracted, oldest first."""
+
+    async def personal(self, user: str) -> dict[str, Any]:
+        """Everything about a user but their transfers."""

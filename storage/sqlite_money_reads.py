@@ -1,0 +1,358 @@
+"""What can be asked of the SQLite ledger about people and their money: one function a question.
+
+Pages go by a cursor that is the last row's id or place; every answer is of one moment.
+"""
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import orjson
+
+from rules.rows import (
+    Correction,
+    Creator,
+    Endpoint,
+    Payout,
+    Purchase,
+    Refund,
+    Suspense,
+    User,
+)
+from storage.money import BoardLine, EarningLine, GiftLine, PayoutFacts
+from storage.sqlite_rows import unpacked
+
+DAY_MS = 86_400_000
+
+
+def _rows(
+    connection: sqlite3.Connection, row_type: Any, where: str, arguments: tuple[Any, ...] = ()
+) -> list[Any]:
+    columns = row_type.__struct_fields__
+    table = row_type.__name__.lower()
+    sql = f"SELECT {', '.join(columns)} FROM {table} WHERE {where}"
+    return [
+        row_type(*map(unpacked, columns, fields)) for fields in connection.execute(sql, arguments)
+    ]
+
+
+def read_user(connection: sqlite3.Connection, id: str) -> User | None:
+    found = _rows(connection, User, "id = ?", (id,))
+    return found[0] if found else None
+
+
+def _users(
+    connection: sqlite3.Connection, search: str, frozen: bool | None, after: str, limit: int
+) -> list[User]:
+    pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    return _rows(
+        connection,
+        User,
+        "id > ?1 AND (id LIKE ?2 ESCAPE '\\' OR name LIKE ?2 ESCAPE '\\')"
+        " AND (?3 IS NULL OR frozen = ?3) ORDER BY id LIMIT ?4",
+        (after, pattern, frozen, limit),
+    )
+
+
+def _creator(connection: sqlite3.Connection, id: str) -> Creator | None:
+    found = _rows(connection, Creator, "id = ?", (id,))
+    return found[0] if found else None
+
+
+def _due_creators(connection: sqlite3.Connection, last_day: int, limit: int) -> list[str]:
+    sql = "SELECT id FROM creator WHERE pending <> '[]' AND pending ->> '$[0][0]' <= ? LIMIT ?"
+    return [row[0] for row in connection.execute(sql, (last_day, limit))]
+
+
+def _purchase(connection: sqlite3.Connection, id: str) -> Purchase | None:
+    found = _rows(connection, Purchase, "id = ?", (id,))
+    return found[0] if found else None
+
+
+def _purchase_of_payment(connection: sqlite3.Connection, payment: str) -> Purchase | None:
+    found = _rows(connection, Purchase, "payment = ? AND payment <> ''", (payment,))
+    return found[0] if found else None
+
+
+def _purchases(
+    connection: sqlite3.Connection,
+    user: str | None,
+    status: str | None,
+    before: tuple[int, str] | None,
+    limit: int,
+) -> list[Purchase]:
+    return _rows(
+        connection,
+        Purchase,
+        "(?1 IS NULL OR user = ?1) AND (?2 IS NULL OR status = ?2)"
+        " AND (?3 IS NULL OR (started_ms, id) < (?3, ?4))"
+        " ORDER BY started_ms DESC, id DESC LIMIT ?5",
+        (user, status, *(before or (None, None)), limit),
+    )
+
+
+def _open_checkouts(
+    connection: sqlite3.Connection, from_ms: int, to_ms: int, limit: int
+) -> list[Purchase]:
+    return _rows(
+        connection,
+        Purchase,
+        "status = 'pending' AND checkout <> '' AND started_ms BETWEEN ? AND ?"
+        " ORDER BY started_ms LIMIT ?",
+        (from_ms, to_ms, limit),
+    )
+
+
+def _waiting_refunds(connection: sqlite3.Connection, limit: int) -> list[tuple[Refund, Purchase]]:
+    found = _rows(connection, Refund, "status = 'requested' ORDER BY at_ms LIMIT ?", (limit,))
+    pairs = ((row, _purchase(connection, row.purchase)) for row in found)
+    return [(row, paid) for row, paid in pairs if paid is not None]
+
+
+def _payout(connection: sqlite3.Connection, id: str) -> Payout | None:
+    found = _rows(connection, Payout, "id = ?", (id,))
+    return found[0] if found else None
+
+
+def _payouts(
+    connection: sqlite3.Connection,
+    creator: str | None,
+    status: str | None,
+    before: tuple[int, str] | None,
+    limit: int,
+) -> list[Payout]:
+    return _rows(
+        connection,
+        Payout,
+        "(?1 IS NULL OR creator = ?1) AND (?2 IS NULL OR status = ?2)"
+        " AND (?3 IS NULL OR (requested_ms, id) < (?3, ?4))"
+        " ORDER BY requested_ms DESC, id DESC LIMIT ?5",
+        (creator, status, *(before or (None, None)), limit),
+    )
+
+
+def _suspense(
+    connection: sqlite3.Connection, settled: bool | None, before: int | None, limit: int
+) -> list[Suspense]:
+    return _rows(
+        connection,
+        Suspense,
+        "(?1 IS NULL OR (settled_by <> '') = ?1) AND (?2 IS NULL OR id < ?2)"
+        " ORDER BY id DESC LIMIT ?3",
+        (settled, before, limit),
+    )
+
+
+def _corrections(
+    connection: sqlite3.Connection, status: str | None, before: int | None, limit: int
+) -> list[Correction]:
+    return _rows(
+        connection,
+        Correction,
+        "(?1 IS NULL OR status = ?1) AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
+        (status, before, limit),
+    )
+
+
+def _endpoints(connection: sqlite3.Connection) -> list[Endpoint]:
+    return _rows(connection, Endpoint, "1 ORDER BY id")
+
+
+def _creator_board(
+    connection: sqlite3.Connection, creator: str, from_day: int, limit: int
+) -> tuple[int, list[BoardLine]]:
+    """The newest command that the board is as of, and its lines. Ties go to who was there first."""
+    rows = connection.execute(
+        "SELECT user, max(name), sum(coins) AS total, max(reached) AS reached FROM creator_day"
+        " WHERE creator = ? AND day >= ? GROUP BY user HAVING total > 0"
+        " ORDER BY total DESC, reached LIMIT ?",
+        (creator, from_day, limit),
+    ).fetchall()
+    newest = connection.execute("SELECT coalesce(max(id), 0) FROM command").fetchone()[0]
+    return newest, [BoardLine(*row[:3]) for row in rows]
+
+
+def _earnings(
+    connection: sqlite3.Connection, creator: str, from_day: int, to_day: int
+) -> list[EarningLine]:
+    sql = (
+        "SELECT day, gift, gifts, coins, millidiamonds FROM earning"
+        " WHERE creator = ? AND day BETWEEN ? AND ? AND gifts > 0 ORDER BY day, gift"
+    )
+    return [EarningLine(*row) for row in connection.execute(sql, (creator, from_day, to_day))]
+
+
+def _gifts_of(
+    connection: sqlite3.Connection, user: str, from_ms: int, to_ms: int, limit: int
+) -> list[GiftLine]:
+    """Gifts of that time that were not taken back, in the order in which they were given."""
+    rows = connection.execute(
+        """
+        SELECT c.outcome ->> 'room', c.outcome ->> 'seq', c.outcome ->> 'creator',
+               c.outcome ->> 'coins', c.outcome ->> 'millidiamonds', c.outcome ->> 'at_ms'
+        FROM account AS a
+        CROSS JOIN transfer AS t ON t.debit = a.id AND t.debit >= 100
+          AND t.id >= (SELECT coalesce(min(next_transfer), 9223372036854775807)
+                       FROM batch WHERE at_ms >= ?2)
+        CROSS JOIN command AS c ON c.id = t.command AND c.kind = 'gift'
+        LEFT JOIN mark AS m ON m.room = c.outcome ->> 'room'
+          AND m.gift_seq = c.outcome ->> 'seq' AND m.kind = 'retracted'
+        WHERE a.owner = ?1 AND a.code = 'coins' AND m.seq IS NULL
+          AND c.outcome ->> 'at_ms' >= ?2 AND c.outcome ->> 'at_ms' < ?3
+        ORDER BY t.id LIMIT ?4
+        """,
+        (user, from_ms, to_ms, limit),
+    ).fetchall()
+    return [GiftLine(*row) for row in rows]
+
+
+def _payout_facts(connection: sqlite3.Connection, creator: str, now_ms: int) -> PayoutFacts:
+    """What a reviewer should know of the last 7 days."""
+    from_day = now_ms // DAY_MS - 7
+    rows = connection.execute(
+        "SELECT d.user, sum(d.coins) AS total, min(u.since_ms) FROM creator_day AS d"
+        " JOIN user AS u ON u.id = d.user WHERE d.creator = ? AND d.day >= ?"
+        " GROUP BY d.user HAVING total > 0 ORDER BY total DESC LIMIT 1000",
+        (creator, from_day),
+    ).fetchall()
+    top = [row[0] for row in rows[:20]]
+    back = connection.execute(
+        "SELECT count(*) FROM creator_day WHERE user = ?1 AND day >= ?2 AND coins > 0"
+        " AND creator IN (SELECT value FROM json_each(?3))",
+        (creator, from_day, orjson.dumps(top).decode()),
+    ).fetchone()[0]
+    charged_back = connection.execute(
+        "SELECT count(*) FROM purchase WHERE status = 'charged_back'"
+        " AND user IN (SELECT value FROM json_each(?))",
+        (orjson.dumps([row[0] for row in rows]).decode(),),
+    ).fetchone()[0]
+    return PayoutFacts(
+        coins=sum(row[1] for row in rows),
+        top_coins=rows[0][1] if rows else 0,
+        new_sender_coins=sum(row[1] for row in rows if now_ms - row[2] < 7 * DAY_MS),
+        gave_back=bool(back),
+        charged_back=bool(charged_back),
+    )
+
+
+def _personal(connection: sqlite3.Connection, user: str) -> dict[str, Any]:
+    """Everything that the books hold about a user but their transfers: for the user to have."""
+    found = _rows(connection, User, "id = ?", (user,))
+    sent = connection.execute(
+        "SELECT c.body, c.outcome, b.at_ms FROM command AS c JOIN batch AS b ON b.id = c.batch"
+        " WHERE c.actor = ? ORDER BY c.id",
+        (f"user:{user}",),
+    )
+    return {
+        "user": msgspec.to_builtins(found[0]) if found else None,
+        "purchases": msgspec.to_builtins(_rows(connection, Purchase, "user = ?", (user,))),
+        "refunds": msgspec.to_builtins(
+            _rows(connection, Refund, "user = ? ORDER BY at_ms", (user,))
+        ),
+        "payouts": msgspec.to_builtins(
+            _rows(connection, Payout, "creator = ? ORDER BY requested_ms", (user,))
+        ),
+        "corrections": msgspec.to_builtins(
+            _rows(connection, Correction, "user = ? ORDER BY id", (user,))
+        ),
+        "commands": [
+            {"at_ms": at_ms, "command": orjson.loads(body), "outcome": orjson.loads(outcome)}
+            for body, outcome, at_ms in sent
+        ],
+    }
+
+
+class SqliteMoney:
+    """See money.MoneyReads for the contract."""
+
+    def __init__(self, ask: Callable[..., Awaitable[Any]]) -> None:
+        self._ask = ask
+
+    async def user(self, id: str) -> User | None:
+        found: User | None = await self._ask(read_user, id)
+        return found
+
+    async def users(self, search: str, frozen: bool | None, after: str, limit: int) -> list[User]:
+        found: list[User] = await self._ask(_users, search, frozen, after, limit)
+        return found
+
+    async def creator(self, id: str) -> Creator | None:
+        found: Creator | None = await self._ask(_creator, id)
+        return found
+
+    async def due_creators(self, last_day: int, limit: int) -> list[str]:
+        found: list[str] = await self._ask(_due_creators, last_day, limit)
+        return found
+
+    async def purchase(self, id: str) -> Purchase | None:
+        found: Purchase | None = await self._ask(_purchase, id)
+        return found
+
+    async def purchase_of_payment(self, payment: str) -> Purchase | None:
+        found: Purchase | None = await self._ask(_purchase_of_payment, payment)
+        return found
+
+    async def purchases(
+        self, user: str | None, status: str | None, before: tuple[int, str] | None, limit: int
+    ) -> list[Purchase]:
+        found: list[Purchase] = await self._ask(_purchases, user, status, before, limit)
+        return found
+
+    async def open_checkouts(self, from_ms: int, to_ms: int, limit: int) -> list[Purchase]:
+        found: list[Purchase] = await self._ask(_open_checkouts, from_ms, to_ms, limit)
+        return found
+
+    async def waiting_refunds(self, limit: int) -> list[tuple[Refund, Purchase]]:
+        found: list[tuple[Refund, Purchase]] = await self._ask(_waiting_refunds, limit)
+        return found
+
+    async def payout(self, id: str) -> Payout | None:
+        found: Payout | None = await self._ask(_payout, id)
+        return found
+
+    async def payouts(
+        self, creator: str | None, status: str | None, before: tuple[int, str] | None, limit: int
+    ) -> list[Payout]:
+        found: list[Payout] = await self._ask(_payouts, creator, status, before, limit)
+        return found
+
+    async def suspense(
+        self, settled: bool | None, before: int | None, limit: int
+    ) -> list[Suspense]:
+        found: list[Suspense] = await self._ask(_suspense, settled, before, limit)
+        return found
+
+    async def corrections(
+        self, status: str | None, before: int | None, limit: int
+    ) -> list[Correction]:
+        found: list[Correction] = await self._ask(_corrections, status, before, limit)
+        return found
+
+    async def endpoints(self) -> list[Endpoint]:
+        found: list[Endpoint] = await self._ask(_endpoints)
+        return found
+
+    async def creator_board(
+        self, creator: str, from_day: int, limit: int
+    ) -> tuple[int, list[BoardLine]]:
+        found: tuple[int, list[BoardLine]] = await self._ask(
+            _creator_board, creator, from_day, limit
+        )
+        return found
+
+    async def earnings(self, creator: str, from_day: int, to_day: int) -> list[EarningLine]:
+        found: list[EarningLine] = await self._ask(_earnings, creator, from_day, to_day)
+        return found
+
+    async def gifts_of(self, user: str, from_ms: int, to_ms: int, limit: int) -> list[GiftLine]:
+        found: list[GiftLine] = await self._ask(_gifts_of, user, from_ms, to_ms, limit)
+        return found
+
+    async def payout_facts(self, creator: str, now_ms: int) -> PayoutFacts:
+        found: PayoutFacts = await self._ask(_payout_facts, creator, now_ms)
+        return found
+
+    async def personal(self, user: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self._ask(_personal, user)
+        return found

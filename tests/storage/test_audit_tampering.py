@@ -1,0 +1,103 @@
+"""Whatever is changed in the books by hand, the audit finds it by the check that it contradicts."""
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from ledgers import rows
+from storage.audit import audit_connection
+from storage.audit_replay import TABLES
+from tampering import TAMPERING, failed, tamper, without_protection
+from whole_history import whole_history
+
+
+@pytest.mark.parametrize(
+    ("statement", "checks"),
+    [pytest.param(statement, checks, id=what) for what, statement, checks in TAMPERING],
+)
+def test_tampering_is_found_by_the_check_that_it_contradicts(statement: str, checks: str) -> None:
+    with closing(whole_history()) as connection:
+        changes = connection.total_changes
+        tamper(connection, statement)
+        assert connection.total_changes > changes, "the statement changed nothing"
+        found = failed(audit_connection(connection))
+    for name in checks.split():
+        assert name.replace("_", " ") in found, found
+    assert "schema" not in found
+
+
+def test_every_table_is_tampered_with() -> None:
+    for table in TABLES:
+        verbs = {
+            statement.split()[0]
+            for _, statement, _ in TAMPERING
+            if f" {table} " in statement.split(" WHERE ")[0] + " "
+        }
+        assert verbs >= {"UPDATE", "DELETE", "INSERT"}, table
+
+
+# Without the replay
+
+
+REPLAY_ONLY = {
+    # No sum and no single command says these; the replay does.
+    ("member", "combo"),
+    ("member", "anonymous_combo"),
+    ("room", "epoch"),
+}
+
+
+def changed(value: Any) -> Any:
+    """Another value of the same kind."""
+    if isinstance(value, int):
+        return value + 1
+    if value[:1] == "{":
+        return json.dumps(json.loads(value) | {"coins": 7_777_777}, separators=(",", ":"))
+    if value[:1] == "[":
+        return json.dumps(json.loads(value)[:-1] or [["x", 7, 7]], separators=(",", ":"))
+    return f"{value}x"
+
+
+def columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    found = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+    return [name for (name,) in found]
+
+
+def found_without_replay(connection: sqlite3.Connection, sql: str, *values: Any) -> bool:
+    """Whether what the statement did was found; it is undone. False when it could not be done."""
+    connection.execute("BEGIN")
+    try:
+        if connection.execute(sql, values).rowcount == 0:
+            return False
+        return not audit_connection(connection, replay=False).ok
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_change_of_any_column_is_found_without_the_replay_too(table: str) -> None:
+    keys = TABLES[table].split(", ")
+    where = " AND ".join(f"{key} = ?" for key in keys)
+    with closing(whole_history()) as connection, without_protection(connection):
+        names = columns(connection, table)
+        booked = [dict(zip(names, row, strict=True)) for row in rows(connection, table)]
+        for column in names:
+            sql = f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {where}"
+            assert (table, column) in REPLAY_ONLY or any(
+                found_without_replay(connection, sql, changed(row[column]), *map(row.get, keys))
+                for row in booked
+            ), column
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_row_that_is_missing_is_found_without_the_replay_too(table: str) -> None:
+    keys = TABLES[table].split(", ")
+    sql = f"DELETE FROM {table} WHERE " + " AND ".join(f"{key} = ?" for key in keys)
+    with closing(whole_history()) as connection, without_protection(connection):
+        names = columns(connection, table)
+        for row in rows(connection, table)[:6]:
+            named = dict(zip(names, row, strict=True))
+            assert found_without_replay(connection, sql, *map(named.get, keys)), row
