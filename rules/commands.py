@@ -41,7 +41,7 @@ class CloseRoom(Command, frozen=True, kw_only=True, tag="close_room"):
 
 class SendGift(Command, frozen=True, kw_only=True, tag="gift"):
     sender: str
-    name: str
+    name: str = ""
     adult: bool = False
     room: str
     gift: str
@@ -49,6 +49,8 @@ class SendGift(Command, frozen=True, kw_only=True, tag="gift"):
     to: str | None = None
     price: int | None = None
     message: str | None = None
+    message_digest: str | None = None
+    """Only in the journal, which keeps the message apart: what a retry must repeat of it."""
     visibility: Literal["public", "anonymous"] = "public"
 
 
@@ -308,8 +310,38 @@ AnyCommand = (
     | DisableEndpoint
 )
 
-read_command = msgspec.json.Decoder(AnyCommand).decode
 write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder(AnyCommand).decode
+_read_said = msgspec.json.Decoder(tuple[str, str | None]).decode
+
+FORGOTTEN = write(("", None))
+
+
+def write_command(command: AnyCommand) -> tuple[bytes, bytes | None]:
+    """A command as the journal keeps it, and beside it what a person said in it: the name that they
+    go by and their message. The first is for ever; the second may be forgotten when they ask."""
+    if not isinstance(command, SendGift):
+        return write(command), None
+    said = write((command.name, command.message))
+    digest = command.message_digest or _digest(command.message)
+    body = msgspec.structs.replace(command, name="", message=None, message_digest=digest)
+    return write(body), said
+
+
+def read_command(body: bytes | str, said: bytes | str | None = None) -> AnyCommand:
+    """The command of a journal row. Raises msgspec.DecodeError."""
+    command: AnyCommand = _read(body)
+    if said is None or not isinstance(command, SendGift):
+        return command
+    name, message = _read_said(said)
+    digest = command.message_digest if message is None else None
+    return msgspec.structs.replace(command, name=name, message=message, message_digest=digest)
+
+
+def _digest(message: str | None) -> str | None:
+    if message is None:
+        return None
+    return hashlib.blake2b(message.encode(), digest_size=8).hexdigest()
 
 
 def fingerprint(command: AnyCommand) -> str:
@@ -328,7 +360,7 @@ def fingerprint(command: AnyCommand) -> str:
                 command.quantity,
                 command.to,
                 command.price,
-                command.message,
+                command.message_digest or _digest(command.message),
                 command.visibility,
             )
         case OpenRoom():

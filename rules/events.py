@@ -136,3 +136,18 @@ def split_gift_id(id: str) -> tuple[str, int] | None:
 
 
 _SEQ = re.compile("[1-9][0-9]{0,14}")
+
+
+def speaks_of(body: bytes, user: str) -> bool:
+    """Whether a line of a log names this user as the giver."""
+    source: Any = orjson.loads(body).get("from")
+    return source is not None and source.get("id") == user
+
+
+def forget(body: bytes | str) -> bytes:
+    """The line without the giver's name and message: as if they had said neither."""
+    line = orjson.loads(body)
+    if "name" in line["from"]:
+        line["from"]["name"] = ""
+    line.pop("message", None)
+    return orjson.dumps(line)

@@ -3,7 +3,16 @@
 from msgspec import UNSET
 
 from rules.book import DAY_MS, Book
-from rules.commands import EraseUser, Freeze, HideLevel, PauseGifting, SetLimits, Unfreeze
+from rules.commands import (
+    FORGOTTEN,
+    EraseUser,
+    Freeze,
+    HideLevel,
+    PauseGifting,
+    SetLimits,
+    Unfreeze,
+)
+from rules.events import forget, speaks_of
 from rules.outcomes import (
     AccountFrozen,
     AccountUnfrozen,
@@ -113,7 +122,8 @@ def hide_level(book: Book, command: HideLevel, now_ms: int) -> Result:
 
 
 def erase(book: Book, command: EraseUser, now_ms: int) -> Result:
-    """Forget a name everywhere; what was given and got stays booked under the id."""
+    """Forget a person's name and what they said, everywhere; what was given and got stays booked
+    under the id. Storage does it to what was there before this batch."""
     user = book.user(command.user, now_ms)
     user.name = ""
     user.level_hidden = True
@@ -125,4 +135,15 @@ def erase(book: Book, command: EraseUser, now_ms: int) -> Result:
     for row in book.creator_days.values():
         if row.user == user.id:
             row.name = ""
+    actor = f"user:{user.id}"
+    theirs = {entry.id for entry in book.journal if entry.said and entry.actor == actor}
+    book.journal = [
+        entry._replace(said=FORGOTTEN) if entry.id in theirs else entry for entry in book.journal
+    ]
+    book.events = [
+        event._replace(body=forget(event.body))
+        if event.command in theirs or speaks_of(event.body, user.id)
+        else event
+        for event in book.events
+    ]
     return Result(UserErased(user=user.id))

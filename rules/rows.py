@@ -204,6 +204,8 @@ class JournalRow(NamedTuple):
     fingerprint: str
     body: bytes
     outcome: bytes
+    said: bytes | None = None
+    """What a person said in it, which is not sealed: it can be forgotten (see commands.py)."""
 
 
 class Mark(NamedTuple):

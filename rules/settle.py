@@ -14,7 +14,7 @@ import msgspec
 from rules import commands as c
 from rules import creators, endpoints, gifts, payouts, people, purchases, rooms, suspense
 from rules.book import Book
-from rules.commands import AnyCommand, fingerprint, write
+from rules.commands import AnyCommand, fingerprint, write, write_command
 from rules.outcomes import STORED_REFUSALS, AnyOutcome, Refused
 from rules.results import Result, refuse
 from rules.rows import JournalRow, Spent
@@ -50,8 +50,8 @@ def _settle_one(book: Book, command: AnyCommand, now_ms: int) -> Result:
 def _keep(book: Book, command: AnyCommand, content: str, outcome: AnyOutcome) -> None:
     book.spent[command.actor, command.key] = Spent(content, outcome)
     kind = str(command.__struct_config__.tag)
-    number, body = book.next_command, write(command)
-    row = JournalRow(number, command.actor, command.key, kind, content, body, write(outcome))
+    number, (body, said) = book.next_command, write_command(command)
+    row = JournalRow(number, command.actor, command.key, kind, content, body, write(outcome), said)
     book.journal.append(row)
     book.next_command += 1
 

@@ -231,8 +231,6 @@ def take_lot(user: User, purchase: str, coins: int) -> None:
 
 def put_back(user: User, purchase: str, coins: int) -> None:
     """Return coins to the lot that they came from; a lot that was used up is the oldest again."""
-    if not coins:
-        return
     for lot in user.lots:
         if lot[0] == purchase:
             lot[1] = int(lot[1]) + coins

@@ -97,11 +97,18 @@ NAMES = Question(
     LEFT JOIN erased AS e ON e.user = s.sender
     WHERE m.name IS NOT iif(s.id > coalesce(e.id, 0), s.name, '')
     UNION ALL
+    SELECT printf('the gift of command %d is shown with another name or message than it had', c.id)
+    FROM command AS c
+    CROSS JOIN event AS e ON e.room = c.outcome ->> 'room' AND e.seq = c.outcome ->> 'seq'
+    WHERE c.kind = 'gift' AND c.outcome ->> 'kind' = 'gift_accepted' AND (
+      e.body ->> 'message' IS NOT c.said ->> 1 OR
+      (c.body ->> 'visibility' IS NULL AND e.body ->> '$.from.name' IS NOT c.said ->> 0))
+    UNION ALL
     SELECT printf('%s is called "%s" on the board of %s', d.user, d.name, d.creator)
     FROM creator_day AS d LEFT JOIN erased AS e ON e.user = d.user
     LEFT JOIN shown AS s ON s.sender = d.user
     LEFT JOIN command AS c ON c.id = d.reached AND c.kind = 'gift'
-    WHERE (c.id IS NOT NULL AND d.name <> iif(c.id > coalesce(e.id, 0), c.body ->> 'name', ''))
+    WHERE (c.id IS NOT NULL AND d.name <> iif(c.id > coalesce(e.id, 0), c.said ->> 0, ''))
        OR (d.name <> '' AND e.id > s.id)
     """,
 )

@@ -22,7 +22,7 @@ HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
 ACCEPTED = """
-  SELECT c.id, b.at_ms, CAST(c.body ->> 'sender' AS TEXT) AS sender, c.body ->> 'name' AS name,
+  SELECT c.id, b.at_ms, CAST(c.body ->> 'sender' AS TEXT) AS sender, c.said ->> 0 AS name,
          c.body ->> 'adult' AS adult,
          coalesce(c.body ->> 'visibility', 'public') = 'public' AS public,
          c.outcome ->> 'room' AS room, c.outcome ->> 'seq' AS seq, c.outcome ->> 'gift' AS gift,

@@ -62,7 +62,8 @@ def history(connection: sqlite3.Connection) -> Iterator[Batch]:
         "SELECT id, at_ms, first_command, last_command, hash FROM batch ORDER BY id"
     )
     commands = connection.execute(
-        "SELECT batch, id, actor, key, kind, fingerprint, body, outcome FROM command ORDER BY id"
+        "SELECT batch, id, actor, key, kind, fingerprint, body, outcome, said"
+        " FROM command ORDER BY id"
     )
     groups = groupby(commands, key=itemgetter(0))
     for head, group in zip_longest(heads, groups):
@@ -83,8 +84,10 @@ def _journal_row(
     fingerprint: str,
     body: str,
     outcome: str,
+    said: str | None,
 ) -> JournalRow:
-    return JournalRow(id, actor, key, kind, fingerprint, body.encode(), outcome.encode())
+    spoken = None if said is None else said.encode()
+    return JournalRow(id, actor, key, kind, fingerprint, body.encode(), outcome.encode(), spoken)
 
 
 def check_journal(connection: sqlite3.Connection) -> str:
@@ -127,7 +130,7 @@ def _settle_again(connection: sqlite3.Connection, replica: sqlite3.Connection) -
     try:
         for batch in history(connection):
             number = batch.rows[0].id
-            asked = [read_command(row.body) for row in batch.rows]
+            asked = [read_command(row.body, row.said) for row in batch.rows]
             book = load(replica, asked)
             settle(book, asked, batch.at_ms)
             save(replica, book, batch.at_ms)

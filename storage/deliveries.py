@@ -118,7 +118,9 @@ class Attempt(NamedTuple):
 # interpreter lock over (storage/sqlite_rows.py).
 
 _ENTRY = """
-SELECT c.id, c.kind, c.body, c.outcome, b.at_ms, b.hash, e.body AS line, o.body AS origin
+SELECT c.id, c.kind, iif(c.said IS NULL, c.body, json_patch(c.body, json_object(
+         'name', c.said ->> 0, 'message', c.said ->> 1))) AS body,
+       c.outcome, b.at_ms, b.hash, e.body AS line, o.body AS origin
 FROM command AS c JOIN batch AS b ON b.id = c.batch
 LEFT JOIN event AS e ON e.room = c.outcome ->> 'room' AND e.seq = c.outcome ->> 'seq'
   AND e.command = c.id

@@ -56,6 +56,7 @@ PRAGMAS = (
     "PRAGMA journal_size_limit = 67108864",
     "PRAGMA cache_size = -65536",
     "PRAGMA temp_store = MEMORY",
+    "PRAGMA secure_delete = FAST",  # who is forgotten should not be left in the gaps of a page
 )
 
 

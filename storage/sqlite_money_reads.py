@@ -240,7 +240,9 @@ def _personal(connection: sqlite3.Connection, user: str) -> dict[str, Any]:
     """Everything that the books hold about a user but their transfers: for the user to have."""
     found = _rows(connection, User, "id = ?", (user,))
     sent = connection.execute(
-        "SELECT c.body, c.outcome, b.at_ms FROM command AS c JOIN batch AS b ON b.id = c.batch"
+        "SELECT iif(c.said IS NULL, c.body, json_patch(c.body, json_object("
+        " 'name', c.said ->> 0, 'message', c.said ->> 1, 'message_digest', NULL))),"
+        " c.outcome, b.at_ms FROM command AS c JOIN batch AS b ON b.id = c.batch"
         " WHERE c.actor = ? ORDER BY c.id",
         (f"user:{user}",),
     )

@@ -15,7 +15,8 @@ import orjson
 
 from rules.book import Book, RareRow
 from rules.combos import Combo
-from rules.commands import AnyCommand, RenewEpochs, write
+from rules.commands import FORGOTTEN, AnyCommand, RenewEpochs, write
+from rules.events import forget
 from rules.journal import GENESIS, seal
 from rules.ledger import FIRST_USER_ACCOUNT, Account
 from rules.outcomes import read_outcome
@@ -295,12 +296,24 @@ def save(connection: Connection, book: Book, now_ms: int) -> None:
         "SELECT coalesce(max(id), 0) + 1, (SELECT hash FROM batch ORDER BY id DESC LIMIT 1)"
         " FROM batch"
     ).fetchone()
+    for user in book.erased:
+        _forget(connection, user)
     sealed = seal(previous or GENESIS, batch, now_ms, journal)
     first_transfer = book.next_transfer - len(book.transfers)
     row = (batch, now_ms, journal[0].id, journal[-1].id, first_transfer, sealed)
     _insert(connection, "batch", [row])
     commands = [
-        (r.id, batch, r.actor, r.key, r.kind, r.fingerprint, r.body.decode(), r.outcome.decode())
+        (
+            r.id,
+            batch,
+            r.actor,
+            r.key,
+            r.kind,
+            r.fingerprint,
+            r.body.decode(),
+            r.outcome.decode(),
+            r.said and r.said.decode(),
+        )
         for r in journal
     ]
     _insert(connection, "command", commands)
@@ -313,11 +326,33 @@ def save(connection: Connection, book: Book, now_ms: int) -> None:
     _save_people(connection, book)
 
 
+def _forget(connection: Connection, user: str) -> None:
+    """Take a user's name and messages out of everything that was booked before this batch."""
+    connection.execute("UPDATE member SET name = '' WHERE user = ?", (user,))
+    connection.execute("UPDATE creator_day SET name = '' WHERE user = ?", (user,))
+    lines = connection.execute(
+        "SELECT e.room, e.seq, e.body FROM command AS c"
+        " CROSS JOIN event AS e ON e.room = c.outcome ->> 'room' AND e.seq = c.outcome ->> 'seq'"
+        " WHERE c.actor = ?1 AND c.kind = 'gift' AND c.outcome ->> 'kind' = 'gift_accepted'"
+        " UNION ALL SELECT r.room, r.seq, r.body FROM command AS c"
+        " CROSS JOIN mark AS m ON m.room = c.outcome ->> 'room' AND m.kind = 'retracted'"
+        " AND m.gift_seq = c.outcome ->> 'seq'"
+        " CROSS JOIN event AS r ON r.room = m.room AND r.seq = m.seq"
+        " WHERE c.actor = ?1 AND c.kind = 'gift' AND c.outcome ->> 'kind' = 'gift_accepted'",
+        (f"user:{user}",),
+    ).fetchall()
+    for room, seq, body in lines:
+        connection.execute(
+            "UPDATE event SET body = ? WHERE room = ? AND seq = ?",
+            (forget(body).decode(), room, seq),
+        )
+    connection.execute(
+        "UPDATE command SET said = ? WHERE actor = ? AND said IS NOT NULL",
+        (FORGOTTEN.decode(), f"user:{user}"),
+    )
+
+
 def _save_sums(connection: Connection, book: Book) -> None:
-    for user in book.erased:
-        # Where they were before this batch; the rows of this batch are written below.
-        connection.execute("UPDATE member SET name = '' WHERE user = ?", (user,))
-        connection.execute("UPDATE creator_day SET name = '' WHERE user = ?", (user,))
     _insert(
         connection,
         "account",

@@ -254,6 +254,9 @@ AFTER_THE_START: dict[str, list[list[AnyCommand]]] = {
         [b.decide_correction(0)],
         [b.propose_correction("eve", "diamond_debt", -7), b.decide_correction(0)],
     ],
+    "a correction in one batch": [
+        [b.propose_correction("bob", "coins", -7), b.decide_correction(0)]
+    ],
     "limits": [[b.set_limits(daily_coins=30)], [b.gift("ada", "cake")], [b.gift("ada", "cake")]],
     "a pause": [[b.pause()], [b.gift()]],
     "a freezing": [[b.freeze("cleo")], [b.approve_payout("newest")], [b.unfreeze("cleo")]],

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rules.book import Book, new_book
-from rules.commands import AnyCommand, RenewEpochs
+from rules.commands import FORGOTTEN, AnyCommand, RenewEpochs
+from rules.events import forget, speaks_of
 from rules.ledger import SYSTEM
 from rules.results import Result
 from rules.settle import settle
@@ -94,7 +95,8 @@ class Shelf:
         for account in book.changed_accounts.values():
             old = stored.accounts.get((account.owner, account.code))
             assert old is None or old.id == account.id, "an account was made twice"
-        self._forget_names(book.erased)
+        for user in book.erased:
+            self._forget(user)
         stored.rooms |= book.changed_rooms
         stored.users |= book.changed_users
         stored.members |= book.changed_members
@@ -114,10 +116,25 @@ class Shelf:
         if book.new_policies:
             stored.set_policy(book.new_policies[-1][1])
 
-    def _forget_names(self, erased: set[str]) -> None:
-        for row in (*self.all.members.values(), *self.all.creator_days.values()):
-            if row.user in erased:
+    def _forget(self, user: str) -> None:
+        """What is erased in the rows of the batches before."""
+        stored = self.all
+        for row in (*stored.members.values(), *stored.creator_days.values()):
+            if row.user == user:
                 row.name = ""
+        stored.events = [
+            event._replace(body=forget(event.body)) if speaks_of(event.body, user) else event
+            for event in stored.events
+        ]
+        stored.journal = [
+            row._replace(said=FORGOTTEN) if row.said and row.actor == f"user:{user}" else row
+            for row in stored.journal
+        ]
+        theirs = {row.id for row in stored.journal if row.said == FORGOTTEN}
+        stored.events = [
+            event._replace(body=forget(event.body)) if event.command in theirs else event
+            for event in stored.events
+        ]
 
     def _add(self, table: str, columns: list[str], added: dict[Any, Any]) -> None:
         rows = getattr(self.all, table)

@@ -197,7 +197,7 @@ HISTORY = [
         "command added",
         (
             "INSERT INTO command SELECT id + 1, batch, actor, 'new', kind, fingerprint, body,"
-            " outcome FROM command ORDER BY id DESC LIMIT 1"
+            " outcome, said FROM command ORDER BY id DESC LIMIT 1"
         ),
         "journal keys legs replay",
     ),

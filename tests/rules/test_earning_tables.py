@@ -36,6 +36,10 @@ TABLES = {
         release cleo                   | ok millidiamonds=12500 | cleo~0 cleo.available=12500
         gift ada rose                  | ok
         release cleo                   | ok millidiamonds=500
+        rate cleo 333
+        gift ada rose                  | ok
+        release cleo                   | ok millidiamonds=333 | cleo~0 cleo.available=13333
+        rate cleo 500
         policy hold_days=1
         gift ada rose                  | ok
         @1d23h59m release cleo         | -nothing_due
@@ -192,7 +196,8 @@ TABLES = {
         gift ada cake                  | ok seq=1
         gift ada cake                  | ok seq=2
         retract r1:1                   | ok
-        chargeback p1                  | ok debt_coins=25 taken.0.pending=12500 | cleo~0
+        chargeback p1                  | ok debt_coins=25 taken.0.pending=12500 taken.0.debt=0 \
+                                       | cleo~0 cleo.owed=0
     """,
     "shares are rounded down, so that no part is taken twice": """
         policy clawback=full rate_permille=333 limits.first_day_coins=0

@@ -349,8 +349,8 @@ TABLES = {
         decide 0                             | ok | cleo.owed=-3
         propose dora diamond_debt 3          | ok
         decide 0                             | -invalid balance=0
-        propose bob coins 2^53-1             | ok
-        decide 0                             | ok | bob=2^53-1
+        @9 propose bob coins 2^53-1          | ok
+        decide 0                             | ok | bob=2^53-1 bob.since_ms=9
         propose bob coins 1                  | ok
         decide 0                             | -invalid balance=2^53-1
     """,

@@ -83,7 +83,7 @@ def test_the_journal_alone_makes_the_same_books_again(script: list[AnyCommand]) 
     for step, command in enumerate(START + script):
         before, now_ms = len(book.journal), NOW_MS + step * HOUR_MS
         settle_by_name(book, [command], now_ms)
-        kept = [read_command(row.body) for row in book.journal[before:]]
+        kept = [read_command(row.body, row.said) for row in book.journal[before:]]
         settle(again, kept, now_ms)
     assert tables_of(again) == tables_of(book)
     assert (again.next_account, again.next_transfer) == (book.next_account, book.next_transfer)

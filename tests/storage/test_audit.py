@@ -87,8 +87,8 @@ def test_a_key_that_was_used_twice_is_found() -> None:
         connection.execute("DROP INDEX command_by_key")
         tamper(
             connection,
-            "INSERT INTO command SELECT id + 1, batch, actor, key, kind, fingerprint, body, outcome"
-            " FROM command ORDER BY id DESC LIMIT 1",
+            "INSERT INTO command SELECT id + 1, batch, actor, key, kind, fingerprint, body,"
+            " outcome, said FROM command ORDER BY id DESC LIMIT 1",
         )
         assert "2 commands" in failed(audit_connection(connection))["keys"]
 

@@ -85,7 +85,7 @@ def test_settling_the_journal_again_gives_the_same_rows_and_the_audit_agrees(
             if asked:
                 settle_batch(first, asked, now_ms)
         for batch in history(first):
-            asked = [read_command(row.body) for row in batch.rows]
+            asked = [read_command(row.body, row.said) for row in batch.rows]
             results = settle_batch(second, asked, batch.at_ms)
             assert not any(result.replayed for result in results if result.events)
         assert dump(second) == dump(first)

@@ -11,6 +11,7 @@ from builders import (
     again,
     charge_back,
     close_room,
+    erase,
     gift,
     grant,
     hide,
@@ -292,6 +293,19 @@ async def test_renewing_the_epochs_renames_every_log_and_moves_nothing(show: Sto
     assert [(room.id, room.seq, room.total_coins) for room in after] == [
         (room.id, room.seq, room.total_coins) for room in before
     ]
+
+
+async def test_an_erased_user_has_no_name_on_any_board_and_keeps_their_place(show: Store) -> None:
+    await show.settle([gift("ada", "cake"), gift("bob")], NOW_MS)
+    await show.settle([erase("ada")], NOW_MS)
+    await show.settle([gift("bob")], NOW_MS)
+    _, earned_by = await show.money.creator_board("cleo", 0, 10)
+    state = await show.room("r1", 10)
+    assert earned_by == [BoardLine("ada", "", 25), BoardLine("bob", "Bob", 2)]
+    assert state is not None
+    assert [(user, name) for user, name, _, _ in state.standings] == [("ada", ""), ("bob", "Bob")]
+    user = await show.money.user("ada")
+    assert user is not None and (user.name, user.level_hidden) == ("", True)
 
 
 async def test_any_text_comes_back_as_it_was(show: Store) -> None:

@@ -22,7 +22,8 @@ CREATE TABLE command (
     kind         TEXT NOT NULL,
     fingerprint  TEXT NOT NULL,
     body         TEXT NOT NULL,
-    outcome      TEXT NOT NULL
+    outcome      TEXT NOT NULL,
+    said         TEXT  -- the giver's name and message, which are not sealed: they may be forgotten
 ) STRICT;
 CREATE UNIQUE INDEX command_by_key ON command (actor, key);
 
@@ -134,13 +135,24 @@ CREATE TABLE member (
 -- History stays what it is; a mistake is mended by a command that reverses it.
 CREATE TRIGGER batch_update BEFORE UPDATE ON batch BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
 CREATE TRIGGER batch_delete BEFORE DELETE ON batch BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
-CREATE TRIGGER command_update BEFORE UPDATE ON command BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
+CREATE TRIGGER command_update BEFORE UPDATE ON command
+    WHEN (NEW.id, NEW.batch, NEW.actor, NEW.key, NEW.kind, NEW.fingerprint, NEW.body, NEW.outcome)
+      IS NOT (OLD.id, OLD.batch, OLD.actor, OLD.key, OLD.kind, OLD.fingerprint, OLD.body, OLD.outcome)
+      OR OLD.said IS NULL OR NEW.said IS NOT '["",null]'
+    BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
 CREATE TRIGGER command_delete BEFORE DELETE ON command BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
 CREATE TRIGGER policy_update BEFORE UPDATE ON policy BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
 CREATE TRIGGER policy_delete BEFORE DELETE ON policy BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
 CREATE TRIGGER transfer_update BEFORE UPDATE ON transfer BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
 CREATE TRIGGER transfer_delete BEFORE DELETE ON transfer BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
-CREATE TRIGGER event_update BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
+-- The one thing that may happen to history: a giver who is forgotten has said nothing.
+CREATE TRIGGER event_update BEFORE UPDATE ON event
+    WHEN (NEW.room, NEW.seq, NEW.command, NEW.kind, NEW.coins, NEW.total_coins)
+      IS NOT (OLD.room, OLD.seq, OLD.command, OLD.kind, OLD.coins, OLD.total_coins)
+      OR NEW.body IS NOT json_remove(
+           CASE WHEN OLD.body -> '$.from.name' IS NULL THEN OLD.body
+                ELSE json_set(OLD.body, '$.from.name', '') END, '$.message')
+    BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
 CREATE TRIGGER event_delete BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
 CREATE TRIGGER mark_update BEFORE UPDATE ON mark BEGIN SELECT RAISE(ABORT, 'history is never changed'); END;
 CREATE TRIGGER mark_delete BEFORE DELETE ON mark BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END;
