@@ -13,8 +13,8 @@ from rules.results import Result, refuse
 from rules.rows import Creator, GiftRecord
 
 RATE_MAX = 1_000
-RATES_KEPT = 20
-"""Rates of a creator that are remembered; those that ended are forgotten first."""
+RATES_MAX = 50
+"""Rates of a creator that are remembered: each gift looks for the one that holds."""
 
 
 def rate_of(creator: Creator | None, policy: Policy, now_ms: int) -> int:
@@ -39,10 +39,14 @@ def set_rate(book: Book, command: SetRate, now_ms: int) -> Result:
                       field="from_ms")  # fmt: skip
     if command.until_ms is not None and command.until_ms <= from_ms:
         return refuse("invalid", "`until_ms` must be after `from_ms`.", field="until_ms")
-    creator = book.creator(command.creator)
-    creator.rates = [rate for rate in creator.rates if rate[1] is None or rate[1] > now_ms]
-    creator.rates = [*creator.rates, [from_ms, command.until_ms, command.rate_permille]]
-    creator.rates = creator.rates[-RATES_KEPT:]
+    known = book.creators.get(command.creator)
+    rates = [*(known.rates if known else ()), [from_ms, command.until_ms, command.rate_permille]]
+    if from_ms == now_ms and command.until_ms is None:
+        rates = rates[-1:]  # it holds from now on: what was set before never will again
+    if len(rates) > RATES_MAX:
+        sentence = f"{RATES_MAX} rates are set; set one without `until_ms` from now on first."
+        return refuse("wrong_state", sentence)
+    book.creator(command.creator).rates = rates
     outcome = RateSet(
         creator=command.creator,
         rate_permille=command.rate_permille,

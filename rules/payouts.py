@@ -67,8 +67,9 @@ def _not_now(book: Book, command: RequestPayout) -> Result | None:
         return refuse("payout_open", "A payout is open; wait until it is done.",
                       payout=creator.payout)  # fmt: skip
     available = book.balance(command.creator, Code.DIAMONDS_AVAILABLE)
+    available = max(0, available + book.balance(command.creator, Code.DIAMOND_DEBT))
     if command.millidiamonds > available:
-        sentence = f"Only {available} millidiamonds are available."
+        sentence = f"Only {available} millidiamonds are available, less what is owed."
         return refuse("insufficient_diamonds", sentence, millidiamonds_available=available)
     return None
 

@@ -144,6 +144,8 @@ def settle_paid(book: Book, command: SettlePurchase, now_ms: int) -> Result:
     if why or purchase is None:
         note = f"{command.amount_minor} {command.currency} by payment {command.payment}"
         return suspend(book, f"purchase {command.purchase}", why, note, now_ms)
+    if purchase.payment and purchase.parked:
+        return Result(_charged_back(book, purchase, 0, 0, 0, ()), replayed=True)
     if purchase.payment:
         return Result(_paid(book, purchase, 0), replayed=True)
     purchase.payment, purchase.paid_ms = command.payment, now_ms

@@ -99,7 +99,9 @@ async def serving(
         )
         shell.demo_room = DEMO_ROOM if demo else None
         listener = _listener(shell)
-        async with asyncio.TaskGroup() as tasks:
+        async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            stack.push_async_callback(shell.fanout.close)
+            stack.push_async_callback(shell.provider.close)
             tasks.create_task(shell.run())
             listens = tasks.create_task(listener.serve(sockets=[listening]))
             url = _url(settings.host, listening.getsockname()[1])
@@ -111,8 +113,6 @@ async def serving(
             finally:
                 await shell.drain()
                 listener.should_exit = True
-        await shell.fanout.close()
-        await shell.provider.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:

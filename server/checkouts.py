@@ -8,7 +8,7 @@ import secrets
 
 import structlog
 
-from rules.commands import AttachCheckout, FailPurchase, RefundSent
+from rules.commands import AttachCheckout, FailPurchase, RefundSent, Suspend
 from rules.rows import Purchase, Refund
 from server.payments.contract import Provider, ProviderDown, ProviderRefused, Wish
 from server.settlement import Settlement
@@ -60,12 +60,21 @@ async def start(
 async def pay_back(
     refund: Refund, purchase: Purchase, provider: Provider, settlement: Settlement
 ) -> bool:
-    """Have the provider pay a refund; when it is down or refuses, False: it stays on the list."""
+    """Have the provider pay a refund; when it is down or refuses, False: it stays on the list. One
+    that is refused is on the suspense list too, for somebody has to look at it."""
+    actor = f"provider:{provider.name}"
     try:
         await provider.refund(refund.id, purchase.payment, refund.amount_minor, purchase.currency)
-    except (ProviderDown, ProviderRefused) as error:
-        log.error("payments.refund_failed", refund=refund.id, error=str(error))
+    except ProviderDown as error:
+        log.warning("payments.refund_delayed", refund=refund.id, error=str(error))
         return False
-    actor = f"provider:{provider.name}"
+    except ProviderRefused as error:
+        log.error("payments.refund_refused", refund=refund.id, error=str(error))
+        key, subject = f"refused-{refund.id}", f"refund {refund.id}"
+        note = f"{refund.amount_minor} {purchase.currency} of purchase {purchase.id}"
+        await settlement.ask(
+            Suspend(actor=actor, key=key, subject=subject, why="refund_refused", note=note)
+        )
+        return False
     await settlement.ask(RefundSent(actor=actor, key=f"sent-{refund.id}", refund=refund.id))
     return True

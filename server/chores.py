@@ -9,6 +9,7 @@ stopped.
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -25,8 +26,9 @@ from storage import Store, StoreUnavailable
 log = structlog.get_logger()
 
 ROUND_S = 1.0
-SLOW_ROUNDS = 30
-"""Questions to the provider are asked every so many rounds."""
+REFUND_ROUND_S = 5.0
+PROVIDER_ROUND_S = 30.0
+"""Between two rounds of questions to the provider."""
 AT_ONCE = 100
 LOOK_UP_AFTER_MS = 2 * 60_000
 """A buyer needs a moment; after that a notification may have been lost."""
@@ -52,21 +54,29 @@ class Chores:
         self._policy = policy
         self._return_url = return_url
         self._clock = clock
-        self._rounds = 0
         self._look_on_ms = 0
+        self.rounds = 0
 
     async def run(self) -> None:
         """Do the chores until cancelled. Trouble with one of them is logged and tried again."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repeat(self.release, ROUND_S))
+            tasks.create_task(self._repeat(self.refund, REFUND_ROUND_S))
+            tasks.create_task(self._repeat(self.resume, PROVIDER_ROUND_S))
+            tasks.create_task(self._repeat(self.look_up, PROVIDER_ROUND_S))
+
+    async def _repeat(self, chore: Callable[[], Awaitable[None]], pause_s: float) -> None:
+        """Each chore by itself: a provider that takes its time holds up no release."""
         while True:
-            for chore in (self.release, self.refund, self.resume, self.look_up):
-                if chore in (self.resume, self.look_up) and self._rounds % SLOW_ROUNDS:
-                    continue
-                try:
-                    await chore()
-                except StoreUnavailable as error:
-                    log.error("chores.failed", chore=chore.__name__, error=str(error))
-            self._rounds += 1
-            await asyncio.sleep(ROUND_S)
+            try:
+                await chore()
+            except StoreUnavailable as error:
+                log.error("chores.failed", chore=getattr(chore, "__name__", ""), error=str(error))
+            except Exception:
+                # A bug in a chore is no reason to end the show; the next round may fare better.
+                log.exception("chores.failed", chore=getattr(chore, "__name__", ""))
+            self.rounds += 1
+            await asyncio.sleep(pause_s)
 
     async def release(self) -> None:
         """Make diamonds available that have been pending long enough."""
@@ -78,8 +88,6 @@ class Chores:
 
     async def refund(self) -> None:
         """Tell the provider of refunds that it does not know yet."""
-        if self._rounds % SLOW_ROUNDS and not await self._store.money.waiting_refunds(1):
-            return
         for refund, purchase in await self._store.money.waiting_refunds(AT_ONCE):
             if purchase.provider == self._provider.name:
                 await checkouts.pay_back(refund, purchase, self._provider, self._settlement)

@@ -386,6 +386,9 @@ def _contradictions(
     ):
         problem = "needs stripe_secret_key and stripe_webhook_secret; Stripe's dashboard has both"
         problems.append(("payment_provider", problem))
+    if values.get("payment_provider") == "stripe" and not values.get("public_url"):
+        problem = "needs public_url: where buyers come back to"
+        problems.append(("payment_provider", problem))
     origins = values.get("allowed_origins", ())
     if isinstance(origins, tuple) and "*" in origins and len(origins) > 1:
         problems.append(

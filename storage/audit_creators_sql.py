@@ -189,7 +189,7 @@ CREATORS = Question(
     f"""
     WITH {RATES}, kept AS (
       SELECT creator, json_group_array(json_array(from_ms, until_ms, permille)) AS rates FROM (
-        SELECT * FROM lasting WHERE ended IS NULL AND forgotten IS NULL ORDER BY creator, id)
+        SELECT * FROM lasting WHERE forgotten IS NULL ORDER BY creator, id)
       GROUP BY creator
     ), paid AS (
       SELECT creator, count(*) FILTER (WHERE status = 'paid') AS paid,

@@ -1,10 +1,9 @@
 """The audit's questions about gifts: prices, rates, the rooms' logs, boards, levels and names."""
 
-from rules.creators import RATES_KEPT
 from rules.ledger import Reason
 from storage.audit_question import ACCEPTED, DAY_MS, POLICY_OF, RETRACTED, STEPS, Question
 
-RATES = f"""
+RATES = """
   rate AS MATERIALIZED (
     SELECT c.id, b.at_ms, CAST(c.outcome ->> 'creator' AS TEXT) AS creator,
            c.outcome ->> 'from_ms' AS from_ms,
@@ -12,21 +11,15 @@ RATES = f"""
            row_number() OVER (PARTITION BY c.outcome ->> 'creator' ORDER BY c.id) AS place
     FROM command AS c CROSS JOIN batch AS b ON b.id = c.batch
     WHERE c.kind = 'set_rate' AND c.outcome ->> 'kind' = 'rate_set'
-  ), ending AS MATERIALIZED (
-    SELECT r.*, min(s.id) AS ended FROM rate AS r
-    LEFT JOIN rate AS s ON s.creator = r.creator AND s.place > r.place AND s.at_ms >= r.until_ms
-    GROUP BY r.id
   ), lasting AS MATERIALIZED (
-    SELECT r.*, min(s.id) AS forgotten FROM ending AS r
-    LEFT JOIN ending AS s ON s.creator = r.creator AND s.place >= r.place + {RATES_KEPT}
-      AND {RATES_KEPT} <= (
-        SELECT count(*) FROM ending AS q WHERE q.creator = r.creator AND q.place > r.place
-        AND q.place <= s.place AND (q.ended IS NULL OR q.ended > s.id))
+    SELECT r.*, min(s.id) AS forgotten FROM rate AS r
+    LEFT JOIN rate AS s ON s.creator = r.creator AND s.place > r.place
+      AND s.until_ms IS NULL AND s.from_ms = s.at_ms
     GROUP BY r.id
   )
 """
 """The rates of creators' own, and the command with which each was forgotten: one that set another
-rate after it had ended, or that was one too many."""
+rate from that moment on, without an end."""
 
 GIFTS = Question(
     "gifts",
@@ -42,7 +35,7 @@ GIFTS = Question(
       SELECT a.id, max(r.id), r.permille FROM accepted AS a JOIN lasting AS r
         ON r.creator = a.creator AND r.id < a.id AND a.at_ms >= r.from_ms
         AND (r.until_ms IS NULL OR a.at_ms < r.until_ms)
-        AND a.id < coalesce(r.ended, a.id + 1) AND a.id < coalesce(r.forgotten, a.id + 1)
+        AND a.id < coalesce(r.forgotten, a.id + 1)
       GROUP BY a.id
     ), totals (outcomes, spent, logged) AS (SELECT
       coalesce((SELECT sum(coins) FROM accepted), 0),

@@ -124,6 +124,18 @@ async def maybe_whole(request: Request[Any, Any, Any], name: str, most: int) -> 
     return value
 
 
+async def checked_switch(request: Request[Any, Any, Any], name: str) -> bool:
+    """A switch of the body, as it was sent and false when it was not: Litestar itself would take 1
+    and "yes" for true.
+
+    Raises ApiError `malformed`.
+    """
+    value = (await request.json()).get(name, False)
+    if type(value) is not bool:
+        raise ApiError("malformed", f"`{name}` must be true or false", {"field": name})
+    return value
+
+
 async def booked(shell: Shell, command: AnyCommand) -> AnyOutcome:
     """What came of a command that the books took. Raises ApiError for a refusal."""
     result = await shell.settlement.ask(command)

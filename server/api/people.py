@@ -26,6 +26,7 @@ from server.api.access import (
     backend_or,
     booked,
     checked_id,
+    checked_switch,
     checked_text,
     checked_whole,
     idempotency_key,
@@ -151,8 +152,9 @@ async def hide_level(
     shell = shell_of(state)
     caller = backend_or(request, shell, checked_id(user, "user"))
     key = idempotency_key(request)
-    command = HideLevel(actor=caller.actor, key=key, user=user, hidden=data.hidden)
-    return outcome_body(await booked(shell, command)) | {"hidden": data.hidden}
+    hidden = await checked_switch(request, "hidden")
+    command = HideLevel(actor=caller.actor, key=key, user=user, hidden=hidden)
+    return outcome_body(await booked(shell, command)) | {"hidden": hidden}
 
 
 @get("/users")
@@ -189,10 +191,10 @@ async def show_user(
     """One user, with the wallet."""
     shell = shell_of(state)
     backend_or(request, shell, checked_id(user, "user"))
-    wallet = await shell.store.wallet(user)
-    if wallet.user is None:
-        raise ApiError("unknown_user", f"Nobody called {user} has had coins here.")
-    found, now_ms = wallet.user, shell.clock()
+    wallet, now_ms = await shell.store.wallet(user), shell.clock()
+    if wallet.user is None and await shell.store.money.creator(user) is None:
+        raise ApiError("unknown_user", f"Nobody called {user} has given, had or earned anything.")
+    found = wallet.user or User(user, "", 0, now_ms)
     body = {"user": found.id, "name": found.name, "since_ms": found.since_ms}
     body |= {"gifted_coins": found.gifted_coins}
     return body | wallet_body(wallet, shell.policy.limits, now_ms)
@@ -242,11 +244,12 @@ async def reverse(
     if not 0 <= from_ms < to_ms <= MONEY_MAX:
         raise ApiError("invalid", "`from_ms` must be before `to_ms`.", {"field": "from_ms"})
     reason = checked_text(data.reason, "reason", 200)
-    most = GIFTS_LOOKED_AT if data.dry_run else REVERSED_PER_REQUEST
+    dry_run = await checked_switch(request, "dry_run")
+    most = GIFTS_LOOKED_AT if dry_run else REVERSED_PER_REQUEST
     found = await shell.store.money.gifts_of(user, from_ms, to_ms, most + 1)
     gifts, left = found[:most], len(found) > most
-    body = await _concerned(shell, gifts) | {"dry_run": data.dry_run, "left": left}
-    if data.dry_run:
+    body = await _concerned(shell, gifts) | {"dry_run": dry_run, "left": left}
+    if dry_run:
         return body
     reversed_gifts, debt_paid = 0, 0
     for start in range(0, len(gifts), REVERSED_AT_ONCE):

@@ -54,6 +54,67 @@ TABLES = {
         @4d release cleo               | -nothing_due
         @5d release cleo               | ok millidiamonds=1000
     """,
+    "many rates may be set ahead, not endlessly, and one from now on ends them all": """
+        policy rate_permille=500
+        room r1 cleo
+        grant ada 1_000
+        @10 rate cleo 100 from_ms=1000 until_ms=2000 | ok
+        @10 rate cleo 101 from_ms=1001 until_ms=2001 | ok
+        @10 rate cleo 102 from_ms=1002 until_ms=2002 | ok
+        @10 rate cleo 103 from_ms=1003 until_ms=2003 | ok
+        @10 rate cleo 104 from_ms=1004 until_ms=2004 | ok
+        @10 rate cleo 105 from_ms=1005 until_ms=2005 | ok
+        @10 rate cleo 106 from_ms=1006 until_ms=2006 | ok
+        @10 rate cleo 107 from_ms=1007 until_ms=2007 | ok
+        @10 rate cleo 108 from_ms=1008 until_ms=2008 | ok
+        @10 rate cleo 109 from_ms=1009 until_ms=2009 | ok
+        @10 rate cleo 110 from_ms=1010 until_ms=2010 | ok
+        @10 rate cleo 111 from_ms=1011 until_ms=2011 | ok
+        @10 rate cleo 112 from_ms=1012 until_ms=2012 | ok
+        @10 rate cleo 113 from_ms=1013 until_ms=2013 | ok
+        @10 rate cleo 114 from_ms=1014 until_ms=2014 | ok
+        @10 rate cleo 115 from_ms=1015 until_ms=2015 | ok
+        @10 rate cleo 116 from_ms=1016 until_ms=2016 | ok
+        @10 rate cleo 117 from_ms=1017 until_ms=2017 | ok
+        @10 rate cleo 118 from_ms=1018 until_ms=2018 | ok
+        @10 rate cleo 119 from_ms=1019 until_ms=2019 | ok
+        @10 rate cleo 120 from_ms=1020 until_ms=2020 | ok
+        @10 rate cleo 121 from_ms=1021 until_ms=2021 | ok
+        @10 rate cleo 122 from_ms=1022 until_ms=2022 | ok
+        @10 rate cleo 123 from_ms=1023 until_ms=2023 | ok
+        @10 rate cleo 124 from_ms=1024 until_ms=2024 | ok
+        @10 rate cleo 125 from_ms=1025 until_ms=2025 | ok
+        @10 rate cleo 126 from_ms=1026 until_ms=2026 | ok
+        @10 rate cleo 127 from_ms=1027 until_ms=2027 | ok
+        @10 rate cleo 128 from_ms=1028 until_ms=2028 | ok
+        @10 rate cleo 129 from_ms=1029 until_ms=2029 | ok
+        @10 rate cleo 130 from_ms=1030 until_ms=2030 | ok
+        @10 rate cleo 131 from_ms=1031 until_ms=2031 | ok
+        @10 rate cleo 132 from_ms=1032 until_ms=2032 | ok
+        @10 rate cleo 133 from_ms=1033 until_ms=2033 | ok
+        @10 rate cleo 134 from_ms=1034 until_ms=2034 | ok
+        @10 rate cleo 135 from_ms=1035 until_ms=2035 | ok
+        @10 rate cleo 136 from_ms=1036 until_ms=2036 | ok
+        @10 rate cleo 137 from_ms=1037 until_ms=2037 | ok
+        @10 rate cleo 138 from_ms=1038 until_ms=2038 | ok
+        @10 rate cleo 139 from_ms=1039 until_ms=2039 | ok
+        @10 rate cleo 140 from_ms=1040 until_ms=2040 | ok
+        @10 rate cleo 141 from_ms=1041 until_ms=2041 | ok
+        @10 rate cleo 142 from_ms=1042 until_ms=2042 | ok
+        @10 rate cleo 143 from_ms=1043 until_ms=2043 | ok
+        @10 rate cleo 144 from_ms=1044 until_ms=2044 | ok
+        @10 rate cleo 145 from_ms=1045 until_ms=2045 | ok
+        @10 rate cleo 146 from_ms=1046 until_ms=2046 | ok
+        @10 rate cleo 147 from_ms=1047 until_ms=2047 | ok
+        @10 rate cleo 148 from_ms=1048 until_ms=2048 | ok
+        @10 rate cleo 149 from_ms=1049 until_ms=2049 | ok
+        rate cleo 999 from_ms=3_000                 | -wrong_state
+        @1049 gift ada rose                        | ok millidiamonds=149
+        rate cleo 900                               | ok from_ms=1049
+        gift ada rose                               | ok millidiamonds=900
+        rate cleo 999 from_ms=3_000                 | ok
+        @3000 gift ada rose                         | ok millidiamonds=999
+    """,
     "a rate of one's own is never retroactive, and ends when it ends": """
         policy rate_permille=500
         room r1 cleo

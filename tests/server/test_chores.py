@@ -47,7 +47,7 @@ async def stripe():
 async def selling(stripe, database="sqlite:///:memory:", **changed):
     """A server that sells by Stripe, after its first round of chores: that would ask Stripe too."""
     async with live(database, **STRIPE | changed, stripe_api_base=stripe.url) as running:
-        await until(lambda: running.shell.chores._rounds)
+        await until(lambda: running.shell.chores.rounds >= 4)
         yield running
 
 
@@ -415,6 +415,7 @@ async def test_a_server_that_dies_before_a_refund_is_sent_sends_it_after_its_res
     monkeypatch.setenv("LARGESSE_STRIPE_SECRET_KEY", "sk_test_right")
     monkeypatch.setenv("LARGESSE_STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET)
     flags = {"payment-provider": "stripe", "stripe-api-base": stripe.url}
+    flags |= {"public-url": "https://gifts.example"}
     process = ServerProcess(tmp_path, **flags)
     async with selling(stripe, process.database) as server:
         made = await paid(server, stripe)
