@@ -130,12 +130,19 @@ class Book:
 
     # People
 
-    def user(self, id: str, now_ms: int) -> User:
+    def user(self, id: str) -> User:
         """The user, made now if this is the first that is heard of them, and about to change."""
         found = self.users.get(id)
         if found is None:
-            found = self.users[id] = User(id, "", 0, now_ms)
+            found = self.users[id] = User(id, "", 0, -1)
         self.changed_users[id] = found
+        return found
+
+    def payee(self, id: str, now_ms: int) -> User:
+        """The user to whom coins come now: their account begins with the first."""
+        found = self.user(id)
+        if found.since_ms < 0:
+            found.since_ms = now_ms
         return found
 
     def member(self, room: str, user: str, name: str) -> Member:

@@ -134,10 +134,12 @@ class RefundSent(Command, frozen=True, kw_only=True, tag="refund_sent"):
 
 
 class ChargeBack(Command, frozen=True, kw_only=True, tag="charge_back"):
-    """The payer's bank took the money back."""
+    """The payer's bank took the money back: all of it, or it is not settled here."""
 
     purchase: str
     reason: str
+    amount_minor: int | None = None
+    currency: str | None = None
 
 
 class Suspend(Command, frozen=True, kw_only=True, tag="suspend"):

@@ -125,7 +125,7 @@ def _book_gift(
     now_ms: int,
 ) -> Result:
     number, day = book.next_command, now_ms // DAY_MS
-    user = book.user(command.sender, now_ms)
+    user = book.user(command.sender)
     wallet = book.account(command.sender, Code.COINS)
     lots = spending.take(user, wallet.credits - wallet.debits, coins)
     bought = sum(part for _, part in lots)
@@ -336,7 +336,7 @@ def _undo(book: Book, gift: GiftRecord, now_ms: int) -> Undone:
     wallet = book.account(gift.sender, Code.COINS)
     spent = book.account(SYSTEM, Code.COINS_SPENT)
     book.move(number, Reason.RETRACT_SPENT, spent, wallet, gift.coins)
-    user = book.user(gift.sender, now_ms)
+    user = book.user(gift.sender)
     for purchase_id, part in gift.lots:
         # What was refunded meanwhile, or belongs to a purchase that is no more, counts as granted.
         purchase = book.purchases[purchase_id]

@@ -133,9 +133,10 @@ def record(book: Book, command: RecordPayoutResult, now_ms: int) -> Result:
         if command.paid:
             return _pay(book, row, command.reference, now_ms)
         return _reject(book, row, command.reference or "the bank did not pay it", now_ms)
-    if row is not None and row.status == said:
+    same = row is not None and row.status == said
+    if row is not None and same and (not command.paid or command.reference in ("", row.reference)):
         return Result(_outcome(row), replayed=True)
-    why = "unknown_payout" if row is None else f"is_{row.status}"
+    why = "unknown_payout" if row is None else "paid_twice" if same else f"is_{row.status}"
     note = f"the bank says {said}: {command.reference}"
     return suspend(book, f"payout {command.payout}", why, note, now_ms)
 

@@ -48,7 +48,7 @@ def set_limits(book: Book, command: SetLimits, now_ms: int) -> Result:
                 f"`{field}` must be a whole number from 0 to {most or PER_GIFT_MAX}, or null."
             )
             return refuse("invalid", sentence, field=field, most=most or PER_GIFT_MAX)
-    user = book.user(command.user, now_ms)
+    user = book.user(command.user)
     _take_due(user, now_ms)
     for name, value in wanted.items():
         _set_limit(user, rules, name, value, now_ms)
@@ -91,14 +91,14 @@ def pause(book: Book, command: PauseGifting, now_ms: int) -> Result:
     """No gifts for some days. A pause is never shortened."""
     if command.days not in PAUSE_DAYS:
         return refuse("invalid", "`days` must be 1, 7 or 30.", field="days")
-    user = book.user(command.user, now_ms)
+    user = book.user(command.user)
     user.paused_until_ms = max(user.paused_until_ms, now_ms + command.days * DAY_MS)
     return Result(GiftingPaused(user=user.id, until_ms=user.paused_until_ms))
 
 
 def freeze(book: Book, command: Freeze, now_ms: int) -> Result:
     """Stop an account from buying, giving and cashing out."""
-    user = book.user(command.user, now_ms)
+    user = book.user(command.user)
     if user.frozen:
         return Result(AccountFrozen(user=user.id), replayed=True)
     user.frozen = True
@@ -107,7 +107,7 @@ def freeze(book: Book, command: Freeze, now_ms: int) -> Result:
 
 def unfreeze(book: Book, command: Unfreeze, now_ms: int) -> Result:
     """Let an account go on."""
-    user = book.user(command.user, now_ms)
+    user = book.user(command.user)
     if not user.frozen:
         return Result(AccountUnfrozen(user=user.id), replayed=True)
     user.frozen = False
@@ -116,7 +116,7 @@ def unfreeze(book: Book, command: Unfreeze, now_ms: int) -> Result:
 
 def hide_level(book: Book, command: HideLevel, now_ms: int) -> Result:
     """Show the user's gifter level with their gifts, or do not."""
-    user = book.user(command.user, now_ms)
+    user = book.user(command.user)
     user.level_hidden = command.hidden
     return Result(LevelHidden(user=user.id, hidden=command.hidden))
 
@@ -124,7 +124,7 @@ def hide_level(book: Book, command: HideLevel, now_ms: int) -> Result:
 def erase(book: Book, command: EraseUser, now_ms: int) -> Result:
     """Forget a person's name and what they said, everywhere; what was given and got stays booked
     under the id. Storage does it to what was there before this batch."""
-    user = book.user(command.user, now_ms)
+    user = book.user(command.user)
     user.name = ""
     user.level_hidden = True
     book.erased.add(user.id)

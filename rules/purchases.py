@@ -52,7 +52,7 @@ def grant(book: Book, command: Grant, now_ms: int) -> Result:
         return refuse("bad_quantity", sentence, coins_max=MONEY_MAX)
     wallet = book.account(command.user, Code.COINS)
     book.move(book.next_command, Reason.GRANT, source, wallet, command.coins)
-    debt_paid = pay_debt(book, book.user(command.user, now_ms))
+    debt_paid = pay_debt(book, book.payee(command.user, now_ms))
     balance = wallet.balance
     outcome = Granted(
         user=command.user, coins=command.coins, balance_coins=balance, debt_paid_coins=debt_paid
@@ -156,7 +156,7 @@ def settle_paid(book: Book, command: SettlePurchase, now_ms: int) -> Result:
         return Result(_charged_back(book, purchase, 0, 0, 0, ()))
     purchase.status = "paid"
     purchase.first_transfer = book.next_transfer
-    user, wallet = book.user(purchase.user, now_ms), (purchase.user, Code.COINS)
+    user, wallet = book.payee(purchase.user, now_ms), (purchase.user, Code.COINS)
     book.pay(Reason.PURCHASE, _SOLD, wallet, purchase.coins)
     book.pay(Reason.PURCHASE_MONEY, _CLEARING, _SALES, purchase.price_minor)
     user.lots.append([purchase.id, purchase.coins])
@@ -273,6 +273,14 @@ def charge_back(book: Book, command: ChargeBack, now_ms: int) -> Result:
         )
     if purchase.status == "charged_back" or purchase.parked:
         return Result(_charged_back(book, purchase, 0, 0, 0, ()), replayed=True)
+    whole = (purchase.price_minor, purchase.price_minor - purchase.refunded_minor)
+    if command.amount_minor is not None and (
+        command.amount_minor not in whole or command.currency != purchase.currency
+    ):
+        # A part of it was disputed, or a fee is in it: which coins that is, a person must say.
+        return suspend(
+            book, f"purchase {purchase.id}", "chargeback_differs", command.reason, now_ms
+        )
     if purchase.status == "refunded":
         note = f"charged back after it was refunded: {command.reason}"
         return suspend(book, f"purchase {purchase.id}", "refunded_before", note, now_ms)
@@ -335,7 +343,7 @@ def _charged_back(
 def _take_coins(book: Book, purchase: Purchase, coins: int, reason: Reason, now_ms: int) -> int:
     """Take coins out of the wallet: of this lot first, then any others; what is short is owed, and
     returned."""
-    user, wallet = book.user(purchase.user, now_ms), (purchase.user, Code.COINS)
+    user, wallet = book.user(purchase.user), (purchase.user, Code.COINS)
     of_lot = min(coins, spending.left_of(user, purchase.id))
     spending.take_lot(user, purchase.id, of_lot)
     others = min(coins, book.balance(*wallet)) - of_lot

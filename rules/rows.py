@@ -33,7 +33,7 @@ class User(msgspec.Struct, gc=False):
     """Coins gifted publicly and not taken back, over all rooms: what the gifter level is made of. A
     level that rose with an anonymous gift would name its giver."""
     since_ms: int
-    """When coins first came to them or left them."""
+    """When coins first came to them; −1 until then. An account cannot be aged for nothing."""
     frozen: bool = False
     paused_until_ms: int = 0
     level_hidden: bool = False

@@ -73,7 +73,7 @@ def windows(user: User, limits: SpendingLimits, now_ms: int) -> Iterator[Window]
             yield _window(user, name, "own", own, now_ms)
         elif default := default_limit(limits, name):
             yield _window(user, name, "default", default, now_ms)
-    if limits.first_day_coins and now_ms - user.since_ms < DAY_MS:
+    if limits.first_day_coins and (user.since_ms < 0 or now_ms - user.since_ms < DAY_MS):
         yield _window(user, "daily", "first_day", limits.first_day_coins, now_ms)
 
 

@@ -103,11 +103,12 @@ def _correct(book: Book, row: Correction, now_ms: int) -> Result | None:
         balance = book.balance(row.user, code)
         sentence = f"The account has {balance}; that cannot be changed by {row.amount}."
         return refuse("invalid", sentence, field="amount", balance=balance)
-    user = book.user(row.user, now_ms) if code == Code.COINS else None
     if row.amount > 0:
+        if code == Code.COINS:
+            book.payee(row.user, now_ms)
         book.pay(Reason.CORRECTION, other, (row.user, code), amount)
         return None
-    if user is not None:
-        take(user, book.balance(row.user, code), amount)
+    if code == Code.COINS:
+        take(book.user(row.user), book.balance(row.user, code), amount)
     book.pay(Reason.CORRECTION, (row.user, code), other, amount)
     return None

@@ -24,7 +24,7 @@ from protocol.messages import Accepted, Balance, Combo, Me, Notice
 from rules.commands import SendGift
 from rules.events import Event
 from rules.limits import full_bucket
-from rules.outcomes import GiftAccepted, Refused
+from rules.outcomes import GiftAccepted, Refused, UserErased
 from rules.results import Reminder, Result
 from server.clock import Clock, seconds, steady_ms
 from server.config import Settings
@@ -156,6 +156,7 @@ class Hub:
                 self.give_up(room)
         try:
             self._heal_unseen(orders, results)
+            self._forget_erased(results)
             self._answer(orders, results)
         except Exception:
             log.exception("hub.answers_failed", orders=len(orders))  # their keys have the answers
@@ -171,6 +172,16 @@ class Hub:
                 here = self.users.get(getattr(order.command, "sender", ""))
                 if here is not None:
                     here.balance = None  # read again at the next join
+
+    def _forget_erased(self, results: Sequence[Result]) -> None:
+        """Read the rooms anew in which somebody is shown who was forgotten. Their viewers come back
+        and resume; the ledger does not know the name any more."""
+        erased = {r.outcome.user for r in results if isinstance(r.outcome, UserErased)}
+        for hall in tuple(self.halls.values()) if erased else ():
+            if any(hall.room.shows(user) for user in erased):
+                self.close_hall(hall)
+                for connection in hall.everyone():
+                    connection.close(CloseCode.SERVER_ERROR)
 
     def give_up(self, room: str) -> None:
         """A bug in showing one room: send its viewers away to read it anew; the others go on."""

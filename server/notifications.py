@@ -37,6 +37,9 @@ from storage import Store
 log = structlog.get_logger()
 
 
+UNKNOWN_CHARGEBACK = "charged_back_unknown"
+
+
 class NotYet(Exception):
     """It belongs to a payment that we have not heard of: the provider should say it again later."""
 
@@ -51,6 +54,11 @@ async def take(
     result = await settlement.ask(command)
     _tell(notification, result)
     outcome = result.outcome
+    if isinstance(command, Suspend) and command.why == UNKNOWN_CHARGEBACK:
+        # It is on the list. But its payment may still be on the way to us, and then it must be
+        # said again, to take the coins that the payment brings.
+        if await store.money.purchases(None, "pending", None, 1):
+            raise NotYet("This payment is not known yet; send this again later.")
     if not isinstance(outcome, Refused):
         return
     overtaken = isinstance(command, RefundPurchase) and outcome.code == "key_reused"
@@ -92,11 +100,20 @@ async def _command(notification: Notification, provider: str, store: Store) -> A
         case ChargedBack():
             bought = await _find(notification.purchase, notification.payment, store)
             named = bought.id if bought else notification.purchase
-            if named is not None and not _of_another(bought, notification.payment):
-                return ChargeBack(actor=actor, key=key, purchase=named, reason=notification.reason)
+            another = _of_another(bought, notification.payment)
+            if named is not None and not another:
+                return ChargeBack(
+                    actor=actor,
+                    key=key,
+                    purchase=named,
+                    reason=notification.reason,
+                    amount_minor=notification.amount_minor,
+                    currency=notification.currency,
+                )
             note = f"{notification.amount_minor} {notification.currency} {notification.reason}"
             subject = f"payment {notification.payment}"
-            why, key = "charged_back_unknown", f"{key}-unknown"
+            why = "charged_back_second" if another else UNKNOWN_CHARGEBACK
+            key = f"{key}-unknown"
             return Suspend(actor=actor, key=key, subject=subject, why=why, note=note)
         case ChargebackWon():
             bought = await _find(notification.purchase, notification.payment, store)

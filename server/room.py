@@ -32,7 +32,7 @@ from protocol.messages import (
     Viewers,
 )
 from rules.boards import Board
-from rules.events import Event
+from rules.events import Event, speaks_of
 from server.condense import Entry, condense
 from storage import RoomState
 
@@ -206,6 +206,12 @@ class Room:
                 me=self.me(user),
                 balance_coins=balance_coins,
             )
+        )
+
+    def shows(self, user: str) -> bool:
+        """Whether this user's name is on the board or in a line that is kept in memory."""
+        return self.board.coins_of(user) > 0 or any(
+            speaks_of(event.body, user) for event in self.ring
         )
 
     def me(self, user: str) -> Me:

@@ -19,6 +19,7 @@ from fanout import Fanout
 from protocol import CloseCode, Phase, encode
 from protocol.messages import Heartbeat, Notice
 from rules.commands import DisableEndpoint
+from rules.limits import TokenBucket, full_bucket
 from rules.policy import Policy
 from rules.results import Result
 from server.admission import Admission
@@ -42,6 +43,8 @@ DRAIN_STEP_MS = 50
 """Connections are closed in steps, so that their reconnects arrive in steps."""
 
 LET_GO_MS = 20
+
+ASKERS_KEPT = 100_000
 
 REFUSED_KEPT = 200
 """Refused notifications that an operator can look at."""
@@ -98,6 +101,8 @@ class Shell:
         self.rng = rng
         self.chores = self._make_chores()
         self.webhooks = self._make_webhooks()
+        self._askers: dict[str, TokenBucket] = {}
+        """By user, the one that asked longest ago first."""
         self._held_back: deque[Connection] = deque()
         self._heartbeats: Wheel[Connection] = Wheel(settings.heartbeat_ms, self._heartbeat)
         self._pings: Wheel[Connection] = Wheel(settings.ping_ms, Connection.ping)
@@ -134,6 +139,18 @@ class Shell:
         """Whether a token that was good is good now: not expired and not revoked."""
         revoked = identity.token_id is not None and self.verifier.is_revoked(identity.token_id)
         return not revoked and self.clock() < identity.expires_ms
+
+    def too_fast(self, user: str) -> bool:
+        """Count a wish of a user over HTTP: whether it is one too many for now. Each may become a
+        row for ever, so they are not for the asking without end."""
+        now_ms = steady_ms()
+        bucket = self._askers.pop(user, None)
+        if bucket is None:
+            bucket = full_bucket(self.settings.http_rate, self.settings.http_burst, now_ms)
+            if len(self._askers) >= ASKERS_KEPT:
+                del self._askers[next(iter(self._askers))]
+        self._askers[user] = bucket
+        return bucket.take(now_ms) > 0
 
     def catalogue_version(self) -> str:
         return self.policy.catalogue.version

@@ -43,6 +43,9 @@ PEOPLE = Question(
       SELECT user, min(id) AS id FROM (
         SELECT user, id FROM about UNION ALL SELECT sender, id FROM ({ACCEPTED}))
       GROUP BY user
+    ), paid AS (
+      SELECT user, min(id) AS id FROM about
+      WHERE kind IN ('grant', 'settle_purchase') OR outcome ->> 'amount' > 0 GROUP BY user
     ), last AS (
       SELECT user, max(id) FILTER (WHERE kind IN ('freeze', 'unfreeze')) AS froze,
              max(id) FILTER (WHERE kind IN ('hide_level', 'erase_user')) AS hid,
@@ -51,14 +54,15 @@ PEOPLE = Question(
       FROM about GROUP BY user)
     SELECT printf('%s is not as their last commands say, or known for another time', f.user)
     FROM first AS f
-    JOIN command AS c ON c.id = f.id JOIN batch AS b ON b.id = c.batch
+    LEFT JOIN paid AS p ON p.user = f.user
+    LEFT JOIN command AS c ON c.id = p.id LEFT JOIN batch AS b ON b.id = c.batch
     LEFT JOIN user AS u ON u.id = f.user
     LEFT JOIN last AS l ON l.user = f.user
     LEFT JOIN command AS fc ON fc.id = l.froze
     LEFT JOIN command AS hc ON hc.id = l.hid
     LEFT JOIN command AS lc ON lc.id = l.chose
     WHERE (u.since_ms, u.frozen, u.paused_until_ms, u.level_hidden, u.limits, u.raises) IS NOT
-          (b.at_ms, coalesce(fc.kind = 'freeze', 0), coalesce(l.until_ms, 0),
+          (coalesce(b.at_ms, -1), coalesce(fc.kind = 'freeze', 0), coalesce(l.until_ms, 0),
            coalesce(hc.kind = 'erase_user' OR hc.body ->> 'hidden', 0),
            coalesce(lc.outcome -> 'limits', '{{}}'), coalesce(lc.outcome -> 'raises', '{{}}'))
     UNION ALL

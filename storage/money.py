@@ -37,14 +37,16 @@ class GiftLine(NamedTuple):
 
 
 class PayoutFacts(NamedTuple):
-    """Of a creator's last 7 days, for who reviews a payout."""
+    """Of a creator's last days, for who reviews a payout."""
 
+    earned_coins: int
+    """Given in all, anonymously too."""
     coins: int
     """Given publicly."""
     top_coins: int
     """By the one who gave most."""
     new_sender_coins: int
-    """By accounts that are younger than 7 days."""
+    """By accounts that were younger than 7 days then."""
     gave_back: bool
     """The creator gave to one of their own top givers."""
     charged_back: bool
@@ -84,7 +86,8 @@ class MoneyReads(Protocol):
     ) -> list[Payout]:
         """`before` is (requested_ms, id)."""
 
-    async def payout_facts(self, creator: str, now_ms: int) -> PayoutFacts: ...
+    async def payout_facts(self, creator: str, from_day: int) -> PayoutFacts:
+        """What speaks for a look at what the creator earned since that UTC day."""
 
     async def suspense(
         self, settled: bool | None, before: int | None, limit: int

@@ -207,11 +207,11 @@ def _gifts_of(
     return [GiftLine(*row) for row in rows]
 
 
-def _payout_facts(connection: sqlite3.Connection, creator: str, now_ms: int) -> PayoutFacts:
-    """What a reviewer should know of the last 7 days."""
-    from_day = now_ms // DAY_MS - 7
+def _payout_facts(connection: sqlite3.Connection, creator: str, from_day: int) -> PayoutFacts:
+    """What a reviewer should know of the days from this one on."""
     rows = connection.execute(
-        "SELECT d.user, sum(d.coins) AS total, min(u.since_ms) FROM creator_day AS d"
+        "SELECT d.user, sum(d.coins) AS total,"
+        f" sum(d.coins * (d.day * {DAY_MS} - u.since_ms < {7 * DAY_MS})) FROM creator_day AS d"
         " JOIN user AS u ON u.id = d.user WHERE d.creator = ? AND d.day >= ?"
         " GROUP BY d.user HAVING total > 0 ORDER BY total DESC LIMIT 1000",
         (creator, from_day),
@@ -227,10 +227,15 @@ def _payout_facts(connection: sqlite3.Connection, creator: str, now_ms: int) -> 
         " AND user IN (SELECT value FROM json_each(?))",
         (orjson.dumps([row[0] for row in rows]).decode(),),
     ).fetchone()[0]
+    earned = connection.execute(
+        "SELECT coalesce(sum(coins), 0) FROM earning WHERE creator = ? AND day >= ?",
+        (creator, from_day),
+    ).fetchone()[0]
     return PayoutFacts(
+        earned_coins=earned,
         coins=sum(row[1] for row in rows),
         top_coins=rows[0][1] if rows else 0,
-        new_sender_coins=sum(row[1] for row in rows if now_ms - row[2] < 7 * DAY_MS),
+        new_sender_coins=sum(row[2] for row in rows),
         gave_back=bool(back),
         charged_back=bool(charged_back),
     )
@@ -351,8 +356,8 @@ class SqliteMoney:
         found: list[GiftLine] = await self._ask(_gifts_of, user, from_ms, to_ms, limit)
         return found
 
-    async def payout_facts(self, creator: str, now_ms: int) -> PayoutFacts:
-        found: PayoutFacts = await self._ask(_payout_facts, creator, now_ms)
+    async def payout_facts(self, creator: str, from_day: int) -> PayoutFacts:
+        found: PayoutFacts = await self._ask(_payout_facts, creator, from_day)
         return found
 
     async def personal(self, user: str) -> dict[str, Any]:

@@ -49,6 +49,8 @@ def settings(database: str = "sqlite:///:memory:", **changed: Any) -> Settings:
         "gift_burst": 100_000,
         "message_rate": 100_000,
         "message_burst": 100_000,
+        "http_rate": 100_000,
+        "http_burst": 100_000,
         "max_connections_per_user": 5_000,
         "log_level": "error",
     }

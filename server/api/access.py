@@ -41,6 +41,8 @@ def caller_of(request: Request[Any, Any, Any], shell: Shell) -> Caller:
     identity = shell.verify(secret)
     if not isinstance(identity, Identity):
         raise ApiError("unauthorized", identity.message)
+    if request.method != "GET" and shell.too_fast(identity.user):
+        raise ApiError("rate_limited", "That is too fast; try again in a second, same key.")
     return Caller(identity)
 
 

@@ -120,6 +120,10 @@ def on_store_error(request: Request[Any, Any, Any], error: StoreError) -> Respon
     return error_response("unavailable", "The ledger cannot be read now; try again shortly.")
 
 
+def on_nesting(request: Request[Any, Any, Any], error: RecursionError) -> Response[dict[str, Any]]:
+    return error_response("malformed", "The body is nested too deeply.")
+
+
 def on_unknown(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """A bug or a dead dependency: the log has all of it, the client a number to ask with."""
     response = error_response("internal", "Something went wrong here; the log knows the request.")

@@ -13,6 +13,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from rules.commands import AnyCommand, ApprovePayout, PayPayout, RejectPayout, RequestPayout
 from rules.rows import Payout
+from rules.spending import DAY_MS
 from server.api.access import (
     Caller,
     backend,
@@ -39,6 +40,11 @@ TOP_SENDER_COINS_MIN = 1_000
 NEW_SENDERS_PERCENT = 50
 """Most of it came from accounts of this week: stolen cards are spent within days."""
 
+ANONYMOUS_PERCENT = 50
+"""Most of it is on no board: a person has to look where it came from."""
+LOOK_BACK_DAYS = 8
+"""Before the hold: a week of the money that is paid out now, and not of what came since."""
+
 PayoutStatus = Literal["requested", "approved", "paid", "rejected"]
 MaybeStatus = Annotated[PayoutStatus | None, QueryParameter()]
 
@@ -58,11 +64,13 @@ class Rejection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def payout_flags(facts: PayoutFacts) -> tuple[str, ...]:
-    """What a reviewer should look at before money leaves, found in the creator's last 7 days."""
+    """What a reviewer should look at before money leaves."""
     top = facts.top_coins * 100 > facts.coins * TOP_SENDER_PERCENT
     found = {
         "one_sender": top and facts.top_coins >= TOP_SENDER_COINS_MIN,
         "new_senders": facts.new_sender_coins * 100 > facts.coins * NEW_SENDERS_PERCENT,
+        "anonymous_senders": (facts.earned_coins - facts.coins) * 100
+        > facts.earned_coins * ANONYMOUS_PERCENT,
         "gives_back": facts.gave_back,
         "charged_back_senders": facts.charged_back,
     }
@@ -94,12 +102,13 @@ async def request_payout(
     shell = shell_of(state)
     caller = caller_of(request, shell)
     creator = _creator(caller)
+    from_day = shell.clock() // DAY_MS - shell.policy.hold_days - LOOK_BACK_DAYS
     command = RequestPayout(
         actor=caller.actor,
         key=idempotency_key(request),
         creator=creator,
         millidiamonds=await checked_whole(request, "millidiamonds"),
-        flags=payout_flags(await shell.store.money.payout_facts(creator, shell.clock())),
+        flags=payout_flags(await shell.store.money.payout_facts(creator, from_day)),
     )
     return outcome_body(await booked(shell, command))
 

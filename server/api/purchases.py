@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import orjson
@@ -35,6 +35,9 @@ from server.payments import BadNotification, Declined, Paid, ProviderRefused, Sa
 from server.shell import Shell
 from web.checkout import checkout_page, price_text
 
+PENDING_MAX = 50
+"""Purchases of one user that wait for a payment. Each is a row for ever, and a call to Stripe."""
+
 STATES = ("pending", "paid", "failed", "refunded", "charged_back")
 
 _CURSOR = re.compile(r"([0-9]{1,16})_(.+)")
@@ -42,7 +45,7 @@ _CURSOR = re.compile(r"([0-9]{1,16})_(.+)")
 
 class PurchaseWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str | None = None
-    bundle: str | None = None
+    bundle: Annotated[str, msgspec.Meta(max_length=40)] | None = None
     coins: int | None = None
 
 
@@ -81,6 +84,11 @@ async def start_purchase(
     caller = caller_of(request, shell)
     user = data.user or (caller.identity.user if caller.identity else "")
     backend_or(request, shell, checked_id(user, "user"))
+    if caller.identity is not None:
+        waiting = await shell.store.money.purchases(user, "pending", None, PENDING_MAX)
+        if len(waiting) == PENDING_MAX:
+            sentence = f"{PENDING_MAX} purchases are waiting for a payment; pay or let them go."
+            raise ApiError("wrong_state", sentence)
     command = StartPurchase(
         actor=caller.actor,
         key=idempotency_key(request),

@@ -61,6 +61,7 @@ def build_site(shell: Shell, version: str) -> Litestar:
             StoreError: errors.on_store_error,
             ValidationException: errors.on_validation,
             HTTPException: errors.on_http_error,
+            RecursionError: errors.on_nesting,
             Exception: errors.on_unknown,
         },
         openapi_config=OpenAPIConfig(

@@ -423,7 +423,8 @@ TABLES = {
         result newest true             | ok why=is_requested | payout.status=requested .payouts=0
         approve newest
         result newest true reference=b | ok status=paid | .payouts=-10 cleo.reserved=0
-        result newest true             | replay status=paid | .payouts=-10 payout.reference=b
+        result newest true reference=b | replay status=paid | .payouts=-10 payout.reference=b
+        result newest true reference=c | ok why=paid_twice  | .payouts=-10 payout.reference=b
         result newest false            | ok why=is_paid     | payout.status=paid
         request cleo 10_000            | ok
         approve newest

@@ -102,7 +102,7 @@ TABLES = {
         chargeback p1               | replay coins=0         | p1.parked=fraud
         paid p1                     | ok coins=0 | ada=5 ada.debt=0 .sales=0 .clearing=0 \
                                                    p1.status=charged_back ada.lots=
-        paid p1                     | replay coins=100       | ada=5 .sales=0
+        paid p1                     | replay                 | ada=5 .sales=0
         paid p1 payment=b           | ok why=paid_twice      | ada=5
         chargeback p1               | replay                 | ada=5 ada.debt=0
         refund p1 coins=1           | -wrong_state status=charged_back

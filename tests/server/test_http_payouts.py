@@ -298,8 +298,12 @@ async def test_a_wrong_question_is_refused(stage, query):
 # --- what a reviewer is shown --------------------------------------------------------------------
 
 
-def facts(coins=0, top_coins=0, new_sender_coins=0, gave_back=False, charged_back=False):
-    return PayoutFacts(coins, top_coins, new_sender_coins, gave_back, charged_back)
+def facts(
+    coins=0, top_coins=0, new_sender_coins=0, gave_back=False, charged_back=False, anonymous=0
+):
+    return PayoutFacts(
+        coins + anonymous, coins, top_coins, new_sender_coins, gave_back, charged_back
+    )
 
 
 @pytest.mark.parametrize(
@@ -313,6 +317,8 @@ def facts(coins=0, top_coins=0, new_sender_coins=0, gave_back=False, charged_bac
         (facts(coins=1_000, top_coins=1_000), ("one_sender",)),
         (facts(coins=10, new_sender_coins=5), ()),
         (facts(coins=10, new_sender_coins=6), ("new_senders",)),
+        (facts(coins=10, anonymous=10), ()),
+        (facts(coins=10, anonymous=11), ("anonymous_senders",)),
         (facts(gave_back=True), ("gives_back",)),
         (facts(charged_back=True), ("charged_back_senders",)),
         (
