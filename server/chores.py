@@ -55,6 +55,7 @@ class Chores:
         self._return_url = return_url
         self._clock = clock
         self._look_on_ms = 0
+        self._refund_after: tuple[int, str] | None = None
         self.rounds = 0
 
     async def run(self) -> None:
@@ -87,10 +88,15 @@ class Chores:
             await self._settlement.ask(ReleaseDiamonds(actor="operator", key=key, creator=creator))
 
     async def refund(self) -> None:
-        """Tell the provider of refunds that it does not know yet."""
-        for refund, purchase in await self._store.money.waiting_refunds(AT_ONCE):
-            if purchase.provider == self._provider.name:
-                await checkouts.pay_back(refund, purchase, self._provider, self._settlement)
+        """Tell the provider of refunds that it does not know yet: some in each round, in turn, so
+        that those it refuses do not stand before the others."""
+        waiting = await self._store.money.waiting_refunds(
+            self._provider.name, self._refund_after, AT_ONCE
+        )
+        last = waiting[-1][0] if len(waiting) == AT_ONCE else None
+        self._refund_after = (last.at_ms, last.id) if last else None
+        for refund, purchase in waiting:
+            await checkouts.pay_back(refund, purchase, self._provider, self._settlement)
 
     async def resume(self) -> None:
         """Start the checkouts of purchases whose provider was down when they were made.
@@ -98,19 +104,19 @@ class Chores:
         Only where the public address is a setting: a provider takes a second try for the first one
         when it is the same to the letter, and here nobody knows how the buyer calls this server.
         """
-        before: tuple[int, str] | None = (self._clock() + 1, "")
-        while before and self._return_url:
-            waiting = await self._store.money.purchases(None, "pending", before, AT_ONCE)
+        after: tuple[int, str] | None = None
+        more = bool(self._return_url)
+        while more:
+            from_ms = self._clock() - LOOK_UP_UNTIL_MS
+            waiting = await self._store.money.unstarted(
+                self._provider.name, from_ms, after, AT_ONCE
+            )
             for purchase in waiting:
-                if not purchase.checkout and purchase.provider == self._provider.name:
-                    await self._start(purchase)
-            last = waiting[-1] if len(waiting) == AT_ONCE else None
-            fresh = last and self._clock() - last.started_ms < LOOK_UP_UNTIL_MS
-            before = (last.started_ms, last.id) if last and fresh else None
+                await self._start(purchase)
+            more = len(waiting) == AT_ONCE
+            after = (waiting[-1].started_ms, waiting[-1].id) if more else None
 
     async def _start(self, purchase: Purchase) -> None:
-        if self._clock() - purchase.started_ms >= LOOK_UP_UNTIL_MS:
-            return
         with contextlib.suppress(ProviderRefused):  # logged, and the purchase has failed
             await checkouts.start(purchase, self._return_url, self._provider, self._settlement)
 

@@ -84,6 +84,8 @@ class Shell:
         self.demo_room: str | None = None
         self.overlays: dict[str, str] = {}
         """The token id of each room's newest overlay link."""
+        self.exporting: set[str] = set()
+        """Users whose export is on its way."""
         self.quiet = logging.getLogger("largesse.websocket")
         self.quiet.disabled = True
         self.hub = Hub(settings, fanout, clock, self.metrics)

@@ -76,8 +76,16 @@ class MoneyReads(Protocol):
     async def open_checkouts(self, from_ms: int, to_ms: int, limit: int) -> list[Purchase]:
         """Pending purchases with a checkout, started in that time."""
 
-    async def waiting_refunds(self, limit: int) -> list[tuple[Refund, Purchase]]:
-        """Refunds that the provider has to be told of."""
+    async def unstarted(
+        self, provider: str, from_ms: int, after: tuple[int, str] | None, limit: int
+    ) -> list[Purchase]:
+        """Pending purchases without a checkout, started since then, oldest first; `after` is
+        (started_ms, id)."""
+
+    async def waiting_refunds(
+        self, provider: str, after: tuple[int, str] | None, limit: int
+    ) -> list[tuple[Refund, Purchase]]:
+        """Refunds that this provider has to be told of, oldest first; `after` is (at_ms, id)."""
 
     async def payout(self, id: str) -> Payout | None: ...
 
@@ -85,6 +93,9 @@ class MoneyReads(Protocol):
         self, creator: str | None, status: str | None, before: tuple[int, str] | None, limit: int
     ) -> list[Payout]:
         """`before` is (requested_ms, id)."""
+
+    async def payable(self, before: tuple[int, str] | None, limit: int) -> list[Payout]:
+        """Approved payouts of creators whose account is not frozen; `before` is as above."""
 
     async def payout_facts(self, creator: str, from_day: int) -> PayoutFacts:
         """What speaks for a look at what the creator earned since that UTC day."""
@@ -110,4 +121,10 @@ class MoneyReads(Protocol):
         """Gifts of that time (`to_ms` excluded) that were not retracted, oldest first."""
 
     async def personal(self, user: str) -> dict[str, Any]:
-        """Everything about a user but their transfers."""
+        """Everything about a user but their transfers and commands."""
+
+    async def commands_of(self, user: str) -> list[int]:
+        """The numbers of all that a user asked for, in order."""
+
+    async def commands(self, numbers: list[int]) -> list[dict[str, Any]]:
+        """These commands as `{at_ms, command, outcome}`, in order of their numbers."""

@@ -37,6 +37,25 @@ def _rows(
     ]
 
 
+FIRST = (-(2**63), "")
+"""The place before all rows."""
+
+
+def page_before(
+    place: str, before: tuple[int, str] | None, limit: int, **wanted: str | None
+) -> tuple[str, tuple[Any, ...]]:
+    """The conditions and arguments of a page, newest first, of rows with these values; None asks
+    for nothing. Only what is asked for is in the text, because SQLite takes no index for
+    `? IS NULL OR …`. The first value asked for chooses the index: the `+` keeps the others out.
+    """
+    values = {column: value for column, value in wanted.items() if value is not None}
+    tests = [f"{'+' if number else ''}{column} = ?" for number, column in enumerate(values)]
+    if before:
+        tests.append(f"({place}, id) < (?, ?)")
+    where = f"{' AND '.join(tests) or '1'} ORDER BY {place} DESC, id DESC LIMIT ?"
+    return where, (*values.values(), *(before or ()), limit)
+
+
 def read_user(connection: sqlite3.Connection, id: str) -> User | None:
     found = _rows(connection, User, "id = ?", (id,))
     return found[0] if found else None
@@ -82,14 +101,8 @@ def _purchases(
     before: tuple[int, str] | None,
     limit: int,
 ) -> list[Purchase]:
-    return _rows(
-        connection,
-        Purchase,
-        "(?1 IS NULL OR user = ?1) AND (?2 IS NULL OR status = ?2)"
-        " AND (?3 IS NULL OR (started_ms, id) < (?3, ?4))"
-        " ORDER BY started_ms DESC, id DESC LIMIT ?5",
-        (user, status, *(before or (None, None)), limit),
-    )
+    where, arguments = page_before("started_ms", before, limit, user=user, status=status)
+    return _rows(connection, Purchase, where, arguments)
 
 
 def _open_checkouts(
@@ -104,10 +117,39 @@ def _open_checkouts(
     )
 
 
-def _waiting_refunds(connection: sqlite3.Connection, limit: int) -> list[tuple[Refund, Purchase]]:
-    found = _rows(connection, Refund, "status = 'requested' ORDER BY at_ms LIMIT ?", (limit,))
-    pairs = ((row, _purchase(connection, row.purchase)) for row in found)
-    return [(row, paid) for row, paid in pairs if paid is not None]
+UNSTARTED = (
+    "provider = ? AND status = 'pending' AND checkout = ''"
+    " AND (started_ms, id) > (?, ?) ORDER BY started_ms, id LIMIT ?"
+)
+"""The condition of the partial index `purchase_unstarted`, word by word: else it is not used."""
+
+
+def _unstarted(
+    connection: sqlite3.Connection,
+    provider: str,
+    from_ms: int,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> list[Purchase]:
+    place = max(after or FIRST, (from_ms, ""))
+    return _rows(connection, Purchase, UNSTARTED, (provider, *place, limit))
+
+
+WAITING_REFUNDS = (
+    f"SELECT {', '.join(f'r.{column}' for column in Refund.__struct_fields__)},"
+    f" {', '.join(f'p.{column}' for column in Purchase.__struct_fields__)}"
+    " FROM refund AS r CROSS JOIN purchase AS p ON p.id = r.purchase"
+    " WHERE r.status = 'requested' AND p.provider = ? AND (r.at_ms, r.id) > (?, ?)"
+    " ORDER BY r.at_ms, r.id LIMIT ?"
+)
+
+
+def _waiting_refunds(
+    connection: sqlite3.Connection, provider: str, after: tuple[int, str] | None, limit: int
+) -> list[tuple[Refund, Purchase]]:
+    found = connection.execute(WAITING_REFUNDS, (provider, *(after or FIRST), limit))
+    size = len(Refund.__struct_fields__)
+    return [(Refund(*fields[:size]), Purchase(*fields[size:])) for fields in found]
 
 
 def _payout(connection: sqlite3.Connection, id: str) -> Payout | None:
@@ -122,14 +164,16 @@ def _payouts(
     before: tuple[int, str] | None,
     limit: int,
 ) -> list[Payout]:
-    return _rows(
-        connection,
-        Payout,
-        "(?1 IS NULL OR creator = ?1) AND (?2 IS NULL OR status = ?2)"
-        " AND (?3 IS NULL OR (requested_ms, id) < (?3, ?4))"
-        " ORDER BY requested_ms DESC, id DESC LIMIT ?5",
-        (creator, status, *(before or (None, None)), limit),
-    )
+    where, arguments = page_before("requested_ms", before, limit, creator=creator, status=status)
+    return _rows(connection, Payout, where, arguments)
+
+
+def _payable(
+    connection: sqlite3.Connection, before: tuple[int, str] | None, limit: int
+) -> list[Payout]:
+    where, arguments = page_before("requested_ms", before, limit, status="approved")
+    thawed = "NOT EXISTS (SELECT 1 FROM user AS u WHERE u.id = payout.creator AND u.frozen = 1)"
+    return _rows(connection, Payout, f"{thawed} AND {where}", arguments)
 
 
 def _suspense(
@@ -242,15 +286,9 @@ def _payout_facts(connection: sqlite3.Connection, creator: str, from_day: int) -
 
 
 def _personal(connection: sqlite3.Connection, user: str) -> dict[str, Any]:
-    """Everything that the books hold about a user but their transfers: for the user to have."""
+    """What the books hold about a user, for the user to have; the two long lists are asked for
+    by themselves."""
     found = _rows(connection, User, "id = ?", (user,))
-    sent = connection.execute(
-        "SELECT iif(c.said IS NULL, c.body, json_patch(c.body, json_object("
-        " 'name', c.said ->> 0, 'message', c.said ->> 1, 'message_digest', NULL))),"
-        " c.outcome, b.at_ms FROM command AS c JOIN batch AS b ON b.id = c.batch"
-        " WHERE c.actor = ? ORDER BY c.id",
-        (f"user:{user}",),
-    )
     return {
         "user": msgspec.to_builtins(found[0]) if found else None,
         "purchases": msgspec.to_builtins(_rows(connection, Purchase, "user = ?", (user,))),
@@ -263,11 +301,28 @@ def _personal(connection: sqlite3.Connection, user: str) -> dict[str, Any]:
         "corrections": msgspec.to_builtins(
             _rows(connection, Correction, "user = ? ORDER BY id", (user,))
         ),
-        "commands": [
-            {"at_ms": at_ms, "command": orjson.loads(body), "outcome": orjson.loads(outcome)}
-            for body, outcome, at_ms in sent
-        ],
     }
+
+
+def _commands_of(connection: sqlite3.Connection, user: str) -> list[int]:
+    """All numbers at once: by user, commands have an index in order of their keys only."""
+    sql = "SELECT json_group_array(id) FROM (SELECT id FROM command WHERE actor = ? ORDER BY id)"
+    found: list[int] = orjson.loads(connection.execute(sql, (f"user:{user}",)).fetchone()[0])
+    return found
+
+
+def _commands(connection: sqlite3.Connection, numbers: list[int]) -> list[dict[str, Any]]:
+    """In one row: each row would wait for the interpreter's lock beside the event loop."""
+    row = connection.execute(
+        "SELECT json_group_array(json_object('at_ms', b.at_ms, 'command', json(iif("
+        " c.said IS NULL, c.body, json_patch(c.body, json_object('name', c.said ->> 0,"
+        " 'message', c.said ->> 1, 'message_digest', NULL)))), 'outcome', json(c.outcome)))"
+        " FROM json_each(?) AS k CROSS JOIN command AS c ON c.id = k.value"
+        " JOIN batch AS b ON b.id = c.batch",
+        (orjson.dumps(numbers).decode(),),
+    ).fetchone()
+    found: list[dict[str, Any]] = orjson.loads(row[0])
+    return found
 
 
 class SqliteMoney:
@@ -310,8 +365,18 @@ class SqliteMoney:
         found: list[Purchase] = await self._ask(_open_checkouts, from_ms, to_ms, limit)
         return found
 
-    async def waiting_refunds(self, limit: int) -> list[tuple[Refund, Purchase]]:
-        found: list[tuple[Refund, Purchase]] = await self._ask(_waiting_refunds, limit)
+    async def unstarted(
+        self, provider: str, from_ms: int, after: tuple[int, str] | None, limit: int
+    ) -> list[Purchase]:
+        found: list[Purchase] = await self._ask(_unstarted, provider, from_ms, after, limit)
+        return found
+
+    async def waiting_refunds(
+        self, provider: str, after: tuple[int, str] | None, limit: int
+    ) -> list[tuple[Refund, Purchase]]:
+        found: list[tuple[Refund, Purchase]] = await self._ask(
+            _waiting_refunds, provider, after, limit
+        )
         return found
 
     async def payout(self, id: str) -> Payout | None:
@@ -322,6 +387,10 @@ class SqliteMoney:
         self, creator: str | None, status: str | None, before: tuple[int, str] | None, limit: int
     ) -> list[Payout]:
         found: list[Payout] = await self._ask(_payouts, creator, status, before, limit)
+        return found
+
+    async def payable(self, before: tuple[int, str] | None, limit: int) -> list[Payout]:
+        found: list[Payout] = await self._ask(_payable, before, limit)
         return found
 
     async def suspense(
@@ -362,4 +431,12 @@ class SqliteMoney:
 
     async def personal(self, user: str) -> dict[str, Any]:
         found: dict[str, Any] = await self._ask(_personal, user)
+        return found
+
+    async def commands_of(self, user: str) -> list[int]:
+        found: list[int] = await self._ask(_commands_of, user)
+        return found
+
+    async def commands(self, numbers: list[int]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await self._ask(_commands, numbers)
         return found

@@ -11,6 +11,7 @@ from protocol.codes import CloseCode, Code
 from protocol.messages import ClientMessage, Event, ServerMessage
 from server.config import Settings
 from server.metrics import Metrics
+from server.webhooks import TYPES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("*.md")])
@@ -46,6 +47,12 @@ def test_every_code_is_in_the_contract() -> None:
         assert re.search(rf"\b{code.value}\b", text), code
     for close in CloseCode:
         assert str(close.value) in text
+
+
+def test_every_type_of_webhook_is_in_the_contract() -> None:
+    text = page("protocol.md")
+    for kind in TYPES:
+        assert f"`{kind}`" in text, kind
 
 
 def test_every_metric_is_in_the_operators_guide() -> None:

@@ -80,10 +80,11 @@ async def export_payouts(
     format: Format = "csv",
     status: ExportStatus = "approved",
 ) -> Stream:
-    """The bank's list: every payout of one status, newest first, as a file."""
+    """The bank's list: every payout of one status, newest first, as a file. Those that are
+    approved are left out while their creator's account is frozen."""
     shell = shell_of(state)
     backend(request, shell)
-    first = await shell.store.money.payouts(None, status, None, PAGE)
+    first = await _page(shell, status, None)
     pages = _pages(shell, status, first)
     parts, media_type = (
         (_csv(pages), "text/csv; charset=utf-8; header=present")
@@ -100,7 +101,13 @@ async def _pages(shell: Shell, status: str, page: list[Payout]) -> AsyncIterator
         if len(page) < PAGE:
             return
         last = page[-1].requested_ms, page[-1].id
-        page = await shell.store.money.payouts(None, status, last, PAGE)
+        page = await _page(shell, status, last)
+
+
+async def _page(shell: Shell, status: str, before: tuple[int, str] | None) -> list[Payout]:
+    if status == "approved":
+        return await shell.store.money.payable(before, PAGE)
+    return await shell.store.money.payouts(None, status, before, PAGE)
 
 
 async def _csv(pages: AsyncIterator[list[Payout]]) -> AsyncIterator[str]:

@@ -1,13 +1,15 @@
 """Users over HTTP: their limits and pauses, and what operators may do about an account."""
 
 import hashlib
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import msgspec
 import orjson
-from litestar import Request, Response, Router, get, post, put
+from litestar import Request, Router, get, post, put
 from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.response import Stream
 
 from protocol.messages import MONEY_MAX
 from rules.commands import (
@@ -201,22 +203,58 @@ async def show_user(
 
 
 @get("/users/{user:str}/export")
-async def export_user(
-    state: State, request: Request[Any, Any, Any], user: FromPath[str]
-) -> Response[bytes]:
+async def export_user(state: State, request: Request[Any, Any, Any], user: FromPath[str]) -> Stream:
     """Everything that is kept about a user, for them to have."""
     shell = shell_of(state)
     backend_or(request, shell, checked_id(user, "user"))
-    body = await shell.store.money.personal(user)
-    transfers: list[dict[str, Any]] = []
+    if user in shell.exporting:
+        raise ApiError("wrong_state", f"An export of {user} is on its way; wait until it is done.")
+    parts = _export(shell, user)
+    # Only what has begun can end: who leaves before the first byte must not keep the place.
+    first = await anext(parts)
+    headers = {"Content-Disposition": f'attachment; filename="largesse-{user}.json"'}
+    return Stream(_from(first, parts), media_type="application/json", headers=headers)
+
+
+async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in rest:
+        yield part
+
+
+async def _export(shell: Shell, user: str) -> AsyncIterator[bytes]:
+    """The file in parts, none longer than a page of a list. Lists are written as they are read."""
+    shell.exporting.add(user)
+    try:
+        body = orjson.dumps(await shell.store.money.personal(user))
+        yield body[:-1]
+        for name, pages in (
+            ("commands", _commands(shell, user)),
+            ("transfers", _transfers(shell, user)),
+        ):
+            start = b',"%s":[' % name.encode()
+            async for page in pages:
+                if page:
+                    yield start + orjson.dumps(page)[1:-1]
+                    start = b","
+            yield b"]" if start == b"," else start + b"]"
+        yield b"}"
+    finally:
+        shell.exporting.discard(user)
+
+
+async def _commands(shell: Shell, user: str) -> AsyncIterator[list[dict[str, Any]]]:
+    numbers = await shell.store.money.commands_of(user)
+    for start in range(0, len(numbers), LIST_MAX):
+        yield await shell.store.money.commands(numbers[start : start + LIST_MAX])
+
+
+async def _transfers(shell: Shell, user: str) -> AsyncIterator[list[dict[str, Any]]]:
     last, more = None, True
     while more:
         page, more = await shell.store.statement(user, last, LIST_MAX)
-        transfers += page
+        yield page
         last = page[-1]["id"] if page else None
-    headers = {"Content-Disposition": f'attachment; filename="largesse-{user}.json"'}
-    content = orjson.dumps(body | {"transfers": transfers})
-    return Response(content, media_type="application/json", headers=headers)
 
 
 @post("/users/{user:str}/erase", status_code=200)

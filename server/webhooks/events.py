@@ -127,6 +127,8 @@ SILENT = frozenset(
 
 
 def _kind(outcome: Json) -> str | None:
+    if outcome.get("again"):
+        return None  # it was so before, and was told then
     match outcome.get("kind"):
         case "refused" if str(outcome.get("code")).startswith("limit_"):
             return "limit.reached"

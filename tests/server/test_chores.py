@@ -365,13 +365,28 @@ async def test_a_refund_is_paid_back_once_under_its_own_name(server, stripe):
     [sent] = stripe.refunds
     assert (sent["amount"], sent["payment_intent"]) == (40, f"pi_{made['purchase']}")
     assert {each.key for each in stripe.posts(REFUNDS)} == {booked["refund"]}
-    assert await server.shell.store.money.waiting_refunds(9) == []
+    assert await server.shell.store.money.waiting_refunds("stripe", None, 9) == []
 
 
 async def test_the_server_pays_refunds_back_by_itself(server, stripe):
     made = await paid(server, stripe)
     await give_back(server, made, "f1", 40)
     await until(lambda: [each["amount"] for each in stripe.refunds] == [40])
+
+
+async def test_refunds_that_are_refused_do_not_hide_the_others(server, stripe, monkeypatch):
+    monkeypatch.setattr(chores, "AT_ONCE", 2)
+    waiting = chores_of(server)
+    made = [await paid(server, stripe, f"o{number}") for number in range(3)]
+    stripe.next = [refusal(400, "No.")] * 2
+    for number, each in enumerate(made):
+        await give_back(server, each, f"f{number}")
+    await waiting.refund()
+    assert stripe.refunds == []
+    await waiting.refund()
+    assert [sent["payment_intent"] for sent in stripe.refunds] == [f"pi_{made[2]['purchase']}"]
+    await waiting.refund()
+    assert len(stripe.refunds) == 3, "and begins again"
 
 
 async def test_a_refund_while_stripe_is_down_waits_and_one_that_was_lost_is_not_paid_twice(

@@ -93,6 +93,19 @@ async def test_only_payouts_of_that_status_are_listed(stage):
     assert payout not in nothing.text and isinstance(nothing.json()["items"], list)
 
 
+async def test_what_is_approved_is_not_paid_while_its_creator_is_frozen(stage):
+    await earn(stage)
+    payout = await open_payout(stage, approve=True)
+    await stage.post(f"users/{stage.creator}/freeze")
+    for format in ("csv", "json"):
+        assert payout not in (await get(stage, "payouts/export", format=format)).text
+    await stage.post(f"users/{stage.creator}/unfreeze")
+    assert payout in (await get(stage, "payouts/export")).text
+    await stage.post(f"payouts/{payout}/paid")
+    await stage.post(f"users/{stage.creator}/freeze")
+    assert payout in (await get(stage, "payouts/export", status="paid")).text
+
+
 async def test_no_cell_is_a_formula(stage):
     stage.creator = f"-2+{stage.number}".replace("+", ":")
     stage.room = f"{stage.room}-formula"

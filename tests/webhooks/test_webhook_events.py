@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from builders import close_room, gift, grant, hide, open_room, retract, set_policy
+from builders import (
+    close_room,
+    freeze,
+    gift,
+    grant,
+    hide,
+    open_room,
+    retract,
+    set_policy,
+    unfreeze,
+)
 from ledgers import NOW_MS, book, new_ledger
 from rules.outcomes import AnyOutcome
 from server.webhooks import TYPES, events
@@ -94,6 +104,12 @@ def test_rooms_and_hidings_are_told_in_the_lane_of_the_room(tmp_path: Path) -> N
     opened = {"room": "r1", "title": "Morning show", "creator": "cleo", "creator_name": "Cleo"}
     assert found[0]["data"] == opened
     assert found[2]["data"] == {"gift_id": "r1:1", "room": "r1", "seq": 2}
+
+
+def test_what_was_so_before_is_not_told_again(tmp_path: Path) -> None:
+    commands = (freeze("ada"), freeze("ada"), unfreeze("ada"), unfreeze("ada"))
+    found = of_ledger(tmp_path, *commands)
+    assert [one["type"] for one in found] == ["account.frozen", "account.unfrozen"]
 
 
 def test_refusals_are_told_only_when_a_limit_was_reached(tmp_path: Path) -> None:

@@ -33,6 +33,10 @@ CREATE TABLE purchase (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX purchase_by_user ON purchase (user, started_ms);
 CREATE INDEX purchase_by_status ON purchase (status, started_ms);
+CREATE INDEX purchase_by_start ON purchase (started_ms);
+-- Whose checkout the provider was down for.
+CREATE INDEX purchase_unstarted ON purchase (provider, started_ms)
+    WHERE status = 'pending' AND checkout = '';
 CREATE INDEX purchase_by_payment ON purchase (payment) WHERE payment <> '';
 
 CREATE TABLE refund (
@@ -62,6 +66,7 @@ CREATE TABLE payout (
 CREATE UNIQUE INDEX payout_open ON payout (creator) WHERE status IN ('requested', 'approved');
 CREATE INDEX payout_by_creator ON payout (creator, requested_ms);
 CREATE INDEX payout_by_status ON payout (status, requested_ms);
+CREATE INDEX payout_by_request ON payout (requested_ms);
 
 CREATE TABLE suspense (
     id            INTEGER PRIMARY KEY,

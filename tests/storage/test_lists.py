@@ -1,0 +1,175 @@
+"""Long lists are read by an index, page by page, and long histories in few rows."""
+
+import itertools
+import sqlite3
+from typing import Any
+
+import pytest
+
+import builders
+from ledgers import NOW_MS, book, new_ledger
+from rules.book import new_book
+from rules.rows import Payout, Purchase
+from storage.audit import audit_connection
+from storage.money import MoneyReads
+from storage.sqlite_money_reads import UNSTARTED, WAITING_REFUNDS, SqliteMoney, page_before
+from storage.sqlite_rows import _FORGET_LINES, _load_lots
+
+BEFORE = (NOW_MS, "x")
+
+
+def steps(ledger: sqlite3.Connection, sql: str, arguments: Any) -> list[str]:
+    return [row[3] for row in ledger.execute(f"EXPLAIN QUERY PLAN {sql}", arguments)]
+
+
+@pytest.mark.parametrize("before", [None, BEFORE], ids=["first", "next"])
+@pytest.mark.parametrize(
+    ("row_type", "place", "wanted"),
+    [
+        (row_type, place, {owner: user, "status": status})
+        for row_type, owner, place in (
+            (Purchase, "user", "started_ms"),
+            (Payout, "creator", "requested_ms"),
+        )
+        for user, status in itertools.product((None, "ada"), (None, "paid"))
+    ],
+)
+def test_a_page_of_purchases_or_payouts_is_read_by_an_index(
+    row_type: type, place: str, wanted: dict[str, str | None], before: tuple[int, str] | None
+) -> None:
+    where, arguments = page_before(place, before, 50, **wanted)
+    sql = f"SELECT * FROM {row_type.__name__.lower()} WHERE {where}"
+    [step] = steps(new_ledger(), sql, arguments)
+    assert "USING INDEX" in step
+    # What asks for nothing begins at one end of an index and stops after a page.
+    assert step.startswith("SEARCH") or (before is None and not any(wanted.values())), step
+
+
+def test_what_the_chores_ask_is_read_by_an_index() -> None:
+    ledger = new_ledger()
+    [step] = steps(ledger, f"SELECT * FROM purchase WHERE {UNSTARTED}", ("p", 0, "", 9))
+    assert "INDEX purchase_unstarted (provider=? AND (started_ms,id)>(?,?))" in step
+    refund, purchase = steps(ledger, WAITING_REFUNDS, ("p", 0, "", 9))
+    assert "INDEX refund_waiting" in refund and purchase.startswith("SEARCH p USING PRIMARY KEY")
+
+
+def test_forgetting_looks_each_line_up() -> None:
+    plan = steps(new_ledger(), _FORGET_LINES, ("user:ada",))
+    assert "SEARCH event USING PRIMARY KEY (room=? AND seq=?)" in plan
+    assert "SCAN event" not in plan
+
+
+def money_of(ledger: sqlite3.Connection) -> MoneyReads:
+    async def ask(question: Any, *arguments: Any) -> Any:
+        return question(ledger, *arguments)
+
+    return SqliteMoney(ask)
+
+
+async def test_pages_go_through_all_and_nothing_else() -> None:
+    ledger = new_ledger()
+    book(ledger, builders.set_policy())
+    for number in range(12):
+        user = ("ada", "bob")[number % 2]
+        wish = builders.start_purchase(user, purchase=f"p{number:02}")
+        book(ledger, wish, now_ms=NOW_MS + number // 5)
+    book(ledger, *(builders.fail_purchase(f"p{number:02}") for number in range(0, 12, 3)))
+    money = money_of(ledger)
+    for user, status in itertools.product((None, "ada"), (None, "pending", "failed")):
+        found: list[str] = []
+        before = None
+        while page := await money.purchases(user, status, before, 2):
+            found += [row.id for row in page]
+            before = page[-1].started_ms, page[-1].id
+        rest = [
+            f"p{number:02}"
+            for number in reversed(range(12))
+            if (user is None or number % 2 == 0)
+            and (status is None or (status == "failed") == (number % 3 == 0))
+        ]
+        assert found == rest
+
+
+async def test_unstarted_are_those_of_that_provider_without_a_checkout() -> None:
+    ledger = new_ledger()
+    book(ledger, builders.set_policy())
+    for number in range(6):
+        book(ledger, builders.start_purchase(purchase=f"p{number}"), now_ms=NOW_MS + number // 2)
+    book(ledger, builders.start_purchase(purchase="q", provider="stripe"))
+    book(ledger, builders.attach_checkout("p1"), builders.fail_purchase("p2"))
+    money = money_of(ledger)
+
+    async def unstarted(from_ms: int, after: Any = None, limit: int = 9) -> list[str]:
+        return [row.id for row in await money.unstarted("sandbox", from_ms, after, limit)]
+
+    assert await unstarted(NOW_MS) == ["p0", "p3", "p4", "p5"]
+    assert await unstarted(NOW_MS + 1) == ["p3", "p4", "p5"]
+    assert await unstarted(NOW_MS, (NOW_MS + 1, "p3"), 1) == ["p4"]
+    assert await unstarted(NOW_MS + 2, (NOW_MS, "p0")) == ["p4", "p5"]
+    assert [row.id for row in await money.unstarted("stripe", 0, None, 9)] == ["q"]
+
+
+class Counted:
+    """A connection that counts the rows it hands over: each costs a turn of the interpreter."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.statements = self.rows = 0
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        self.statements += 1
+        rows = self.connection.execute(sql, parameters).fetchall()
+        self.rows += len(rows)
+        return _Rows(rows)
+
+
+class _Rows:
+    def __init__(self, rows: list[Any]) -> None:
+        self.rows = rows
+
+    def fetchall(self) -> list[Any]:
+        return self.rows
+
+    def fetchone(self) -> Any:
+        return self.rows[0]
+
+
+def with_a_spent_lot(gifts: int) -> sqlite3.Connection:
+    ledger = new_ledger()
+    book(ledger, builders.set_policy(limits=builders.NO_LIMITS), builders.open_room())
+    book(ledger, builders.start_purchase(coins=gifts), builders.attach_checkout())
+    [price] = ledger.execute("SELECT price_minor FROM purchase").fetchone()
+    book(ledger, builders.settle_purchase(amount_minor=price))
+    kinds = ("public", "anonymous")
+    words = 'x "\U0001f381" \\u0041'
+    said = {"name": "Ada \U0001f3a9", "message": words}
+    for number in range(gifts):
+        book(ledger, builders.gift(visibility=kinds[number % 2], **said))
+    book(ledger, builders.retract("r1:2"))
+    return ledger
+
+
+def test_a_lot_comes_in_few_rows_however_many_gifts_it_paid_for() -> None:
+    ledger = with_a_spent_lot(60)
+    counted, loaded = Counted(ledger), new_book()
+    _load_lots(counted, loaded, {"p1"})
+    assert len(loaded.gifts) == 60 and len(loaded.marks) == 1 and list(loaded.rooms) == ["r1"]
+    assert (counted.statements, counted.rows) == (2, 2)
+    second = loaded.gifts["r1", 2]
+    assert (second.sender, second.recipient, second.anonymous) == ("ada", "cleo", True)
+    assert second.lots == (("p1", 1),) and loaded.gifts["r1", 1].anonymous is False
+
+
+def test_forgetting_takes_as_many_statements_for_many_gifts_as_for_one() -> None:
+    counts = []
+    for gifts in (4, 40):
+        ledger = with_a_spent_lot(gifts)
+        counted = Counted(ledger)
+        book(counted, builders.erase("ada"))
+        counts.append((counted.statements, counted.rows))
+        [left] = ledger.execute(
+            "SELECT count(*) FROM event WHERE body GLOB '*Ada*' OR body GLOB '*u0041*'"
+        ).fetchone()
+        assert left == 0
+        assert [check for check in audit_connection(ledger).checks if not check.ok] == []
+    assert counts[0] == counts[1]
