@@ -118,25 +118,32 @@ def wallet(connection: sqlite3.Connection, user: str) -> Wallet:
     )
 
 
+_SIDES = (
+    (
+        "SELECT id, ?2, -amount, debit_after, reason, command FROM transfer"
+        " WHERE debit = ?1 AND debit >= 100 AND id < ?3 ORDER BY id DESC LIMIT ?4"
+    ),
+    (
+        "SELECT id, ?2, amount, credit_after, reason, command FROM transfer"
+        " WHERE credit = ?1 AND credit >= 100 AND id < ?3 ORDER BY id DESC LIMIT ?4"
+    ),
+)
+"""An account's newest transfers, out of it and into it, each by its index."""
+
+
 def statement(
     connection: sqlite3.Connection, user: str, before: int | None, limit: int
 ) -> tuple[list[dict[str, Any]], bool]:
     """One line per transfer and side: `amount` is what it did to the account, with its sign. Both
     sides of a transfer between two accounts of the user are on one page."""
-    rows = connection.execute(
-        """
-        SELECT id, code, amount, balance, reason, command FROM (
-          SELECT t.id, a.code, -t.amount AS amount, t.debit_after AS balance, t.reason, t.command
-          FROM account AS a CROSS JOIN transfer AS t ON t.debit = a.id
-          WHERE a.owner = ?1 AND t.debit >= 100 AND t.id < ?2
-          UNION ALL
-          SELECT t.id, a.code, t.amount, t.credit_after, t.reason, t.command
-          FROM account AS a CROSS JOIN transfer AS t ON t.credit = a.id
-          WHERE a.owner = ?1 AND t.credit >= 100 AND t.id < ?2)
-        ORDER BY id DESC, amount DESC LIMIT ?3
-        """,
-        (user, before if before is not None else 2**62, limit + 1),
-    ).fetchall()
+    before = 2**62 if before is None else before
+    rows: list[tuple[Any, ...]] = []
+    accounts = connection.execute("SELECT id, code FROM account WHERE owner = ?", (user,))
+    for id, code in accounts.fetchall():
+        for side in _SIDES:
+            rows += connection.execute(side, (id, code, before, limit + 1)).fetchall()
+    rows.sort(key=lambda row: (-row[0], -row[2]))
+    rows = rows[: limit + 1]
     more = len(rows) > limit
     if more and rows[limit][0] != rows[limit - 1][0]:
         rows = rows[:limit]
