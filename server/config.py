@@ -173,9 +173,9 @@ class Settings:
     )
     message_burst: int = number(LIMITS, 200, 1, 1_000_000, "Messages at once of one connection.")
     http_rate: int = number(
-        LIMITS, 5, 1, 1_000_000, "Changes a second of one user over HTTP, lasting."
+        LIMITS, 10, 1, 1_000_000, "Changes a second of one user over HTTP, lasting."
     )
-    http_burst: int = number(LIMITS, 30, 1, 1_000_000, "Changes at once of one user over HTTP.")
+    http_burst: int = number(LIMITS, 60, 1, 1_000_000, "Changes at once of one user over HTTP.")
     max_connections: int = number(LIMITS, 100_000, 1, 10_000_000, "Open connections in all.")
     max_connections_per_user: int = number(
         LIMITS, 20, 1, 1_000_000, "Open connections of one user."
