@@ -134,7 +134,8 @@ def record(book: Book, command: RecordPayoutResult, now_ms: int) -> Result:
             return _pay(book, row, command.reference, now_ms)
         return _reject(book, row, command.reference or "the bank did not pay it", now_ms)
     same = row is not None and row.status == said
-    if row is not None and same and (not command.paid or command.reference in ("", row.reference)):
+    other = row and command.reference and row.reference and command.reference != row.reference
+    if row is not None and same and not (command.paid and other):
         return Result(_outcome(row), replayed=True)
     why = "unknown_payout" if row is None else "paid_twice" if same else f"is_{row.status}"
     note = f"the bank says {said}: {command.reference}"

@@ -128,8 +128,11 @@ class Model(MoneyModel):
                 return self.request(command)
             case c.ApprovePayout(payout=payout):
                 return self.change_payout(payout, "approved", "requested")
-            case c.PayPayout(payout=payout):
-                return self.change_payout(payout, "paid", "approved")
+            case c.PayPayout(payout=payout, reference=reference):
+                answer = self.change_payout(payout, "paid", "approved")
+                if answer[0] == "payout":
+                    self.payouts[payout]["reference"] = reference
+                return answer
             case c.RejectPayout(payout=payout):
                 return self.change_payout(payout, "rejected", "requested", "approved")
         raise AssertionError(command)

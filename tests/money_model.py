@@ -44,7 +44,14 @@ class MoneyModel:
 
     def purse(self, user: str, now_ms: int) -> dict[str, Any]:
         empty = {"granted": 0, "lots": [], "debt": 0, "frozen": False, "paused": 0, "spent": []}
-        return self.purses.setdefault(user, empty | {"since": now_ms, "limits": {}, "raises": {}})
+        return self.purses.setdefault(user, empty | {"since": None, "limits": {}, "raises": {}})
+
+    def payee(self, user: str, now_ms: int) -> dict[str, Any]:
+        """The purse of who gets coins now: their account begins with the first."""
+        purse = self.purse(user, now_ms)
+        if purse["since"] is None:
+            purse["since"] = now_ms
+        return purse
 
     def coins(self, user: str) -> int:
         purse = self.purses.get(user)
@@ -89,7 +96,7 @@ class MoneyModel:
     def grant(self, user: str, coins: int, now_ms: int) -> Answer:
         if not 1 <= coins <= MONEY_MAX:
             return "refused", "bad_quantity"
-        self.purse(user, now_ms)["granted"] += coins
+        self.payee(user, now_ms)["granted"] += coins
         paid = self.pay_debt(user)
         return "granted", user, coins, self.coins(user), paid
 
@@ -120,7 +127,9 @@ class MoneyModel:
                 limit, column, wanted = default or NO_LIMIT, "bought", bought
             if wanted and self.spent(purse, name, column, now_ms) + wanted > limit:
                 return f"limit_{name}"
-        if defaults.first_day_coins and now_ms - purse["since"] < DAY_MS:
+        if defaults.first_day_coins and (
+            purse["since"] is None or now_ms - purse["since"] < DAY_MS
+        ):
             spent = self.spent(purse, "daily", "bought", now_ms)
             if bought and spent + bought > defaults.first_day_coins:
                 return "limit_daily"
@@ -184,6 +193,8 @@ class MoneyModel:
             return self.suspend("wrong_amount"), False
         if bought["payment"] not in (None, command.payment):
             return self.suspend("paid_twice"), False
+        if bought["payment"] and bought["parked"]:
+            return ("charged_back", command.purchase, 0, 0, 0, {}), True
         if bought["payment"]:
             return ("paid", command.purchase, bought["coins"], self.coins(bought["user"]), 0), True
         bought["payment"] = command.payment
@@ -192,7 +203,7 @@ class MoneyModel:
             return ("charged_back", command.purchase, 0, 0, 0, {}), False
         bought["status"] = "paid"
         user = bought["user"]
-        self.purse(user, now_ms)["lots"].append([command.purchase, bought["coins"]])
+        self.payee(user, now_ms)["lots"].append([command.purchase, bought["coins"]])
         paid = self.pay_debt(user)
         return ("paid", command.purchase, bought["coins"], self.coins(user), paid), False
 
@@ -367,7 +378,11 @@ class MoneyModel:
         if payout is None:
             return self.suspend("unknown_payout"), False
         if payout["status"] == "approved":
+            payout["reference"] = command.reference
             return self.change_payout(command.payout, said, "approved"), False
+        known = payout.get("reference") or command.reference
+        if payout["status"] == said == "paid" and command.reference not in ("", known):
+            return self.suspend("paid_twice"), False
         if payout["status"] == said:
             return ("payout", command.payout, said, payout["amount"]), True
         return self.suspend(f"is_{payout['status']}"), False
@@ -403,7 +418,7 @@ class MoneyModel:
             if self.coins(user) + amount < 0:
                 return False
             if amount > 0:
-                self.purse(user, now_ms)["granted"] += amount
+                self.payee(user, now_ms)["granted"] += amount
             else:
                 self.take(user, -amount)
             return True
