@@ -19,8 +19,8 @@ NAME_CHARACTERS_MAX = 40
 ANIMATIONS = ("tray", "particles", "side", "centre", "full", "takeover")
 """From a line in the tray to the whole screen; a page decides what each looks like."""
 
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
+ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 class Gift(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ def read_catalogue(text: str) -> Catalogue:
     tables = document.get("gift", [])
     currency = document.get("currency", "USD")
     mistakes = [f"unknown key `{key}`" for key in document if key not in ("gift", "currency")]
-    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+    if not isinstance(currency, str) or not CURRENCY.fullmatch(currency):
         mistakes.append("`currency` must be three capital letters, as in USD")
     if not isinstance(tables, list) or not 1 <= len(tables) <= GIFTS_MAX:
         mistakes.append(f"there must be 1 to {GIFTS_MAX} [[gift]] tables")
@@ -101,7 +101,7 @@ def _mistakes(number: int, table: Any, seen: set[str]) -> Iterable[str]:
         return
     id = table.get("id")
     where = f"gift {number} ({id})" if isinstance(id, str) else f"gift {number}"
-    if not isinstance(id, str) or not _ID.fullmatch(id):
+    if not isinstance(id, str) or not ID.fullmatch(id):
         yield f"{where}: `id` must be 1 to 40 of a-z 0-9 _ -, with a letter or digit first"
     elif id in seen:
         yield f"{where}: this `id` is used twice"
@@ -114,11 +114,11 @@ def _mistakes(number: int, table: Any, seen: set[str]) -> Iterable[str]:
         or not name.isprintable()
     ):
         yield f"{where}: `name` must be 1 to {NAME_CHARACTERS_MAX} printable characters"
-    if not _whole(table.get("coins"), 1, COINS_MAX):
+    if not whole(table.get("coins"), 1, COINS_MAX):
         yield f"{where}: `coins` must be a whole number from 1 to {COINS_MAX}"
     if table.get("animation", "tray") not in ANIMATIONS:
         yield f"{where}: `animation` must be one of {', '.join(ANIMATIONS)}"
-    if not _whole(table.get("ttl_s", 5), 1, 600):
+    if not whole(table.get("ttl_s", 5), 1, 600):
         yield f"{where}: `ttl_s` must be a whole number from 1 to 600"
     for flag in ("combo", "enabled"):
         if not isinstance(table.get(flag, True), bool):
@@ -127,5 +127,6 @@ def _mistakes(number: int, table: Any, seen: set[str]) -> Iterable[str]:
     yield from (f"{where}: unknown key `{key}`" for key in table if key not in known)
 
 
-def _whole(value: Any, least: int, most: int) -> bool:
+def whole(value: Any, least: int, most: int) -> bool:
+    """Whether it is a whole number in this range, and no truth value."""
     return type(value) is int and least <= value <= most

@@ -35,8 +35,8 @@ def set_rate(book: Book, command: SetRate, now_ms: int) -> Result:
         sentence = f"`rate_permille` must be a whole number from 0 to {RATE_MAX}."
         return refuse("invalid", sentence, field="rate_permille")
     if from_ms < now_ms:
-        return refuse("invalid", "`from_ms` is in the past; a rate is never retroactive.",
-                      field="from_ms")  # fmt: skip
+        sentence = "`from_ms` is in the past; a rate is never retroactive."
+        return refuse("invalid", sentence, field="from_ms")
     if command.until_ms is not None and command.until_ms <= from_ms:
         return refuse("invalid", "`until_ms` must be after `from_ms`.", field="until_ms")
     known = book.creators.get(command.creator)

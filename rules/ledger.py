@@ -117,15 +117,22 @@ class Reason(IntEnum):
     CORRECTION = 20
 
 
+_EARNED = (Code.DIAMONDS_PENDING, Code.DIAMONDS_AVAILABLE, Code.DIAMOND_DEBT)
+_CORRECTABLE = (
+    Code.COINS,
+    Code.COIN_DEBT,
+    Code.DIAMONDS_AVAILABLE,
+    Code.DIAMOND_DEBT,
+    Code.COINS_CORRECTED,
+    Code.DIAMONDS_CORRECTED,
+)
+
 SIDES: dict[Reason, tuple[tuple[Code, ...], tuple[Code, ...]]] = {
     Reason.GRANT: ((Code.COINS_GRANTED,), (Code.COINS,)),
     Reason.GIFT_SPENT: ((Code.COINS,), (Code.COINS_SPENT,)),
     Reason.GIFT_EARNED: ((Code.DIAMONDS_ISSUED,), (Code.DIAMONDS_PENDING,)),
     Reason.RETRACT_SPENT: ((Code.COINS_SPENT,), (Code.COINS,)),
-    Reason.RETRACT_EARNED: (
-        (Code.DIAMONDS_PENDING, Code.DIAMONDS_AVAILABLE, Code.DIAMOND_DEBT),
-        (Code.DIAMONDS_ISSUED,),
-    ),
+    Reason.RETRACT_EARNED: (_EARNED, (Code.DIAMONDS_ISSUED,)),
     Reason.PURCHASE: ((Code.COINS_SOLD,), (Code.COINS,)),
     Reason.PURCHASE_MONEY: ((Code.MONEY_CLEARING,), (Code.MONEY_SALES,)),
     Reason.DEBT_PAID: ((Code.COINS,), (Code.COIN_DEBT,)),
@@ -133,34 +140,14 @@ SIDES: dict[Reason, tuple[tuple[Code, ...], tuple[Code, ...]]] = {
     Reason.REFUND_MONEY: ((Code.MONEY_SALES,), (Code.MONEY_CLEARING,)),
     Reason.CHARGEBACK: ((Code.COINS, Code.COIN_DEBT), (Code.COINS_SOLD,)),
     Reason.CHARGEBACK_MONEY: ((Code.MONEY_SALES,), (Code.MONEY_CLEARING,)),
-    Reason.CLAWBACK: (
-        (Code.DIAMONDS_PENDING, Code.DIAMONDS_AVAILABLE, Code.DIAMOND_DEBT),
-        (Code.DIAMONDS_ISSUED,),
-    ),
+    Reason.CLAWBACK: (_EARNED, (Code.DIAMONDS_ISSUED,)),
     Reason.RELEASE: ((Code.DIAMONDS_PENDING,), (Code.DIAMONDS_AVAILABLE,)),
     Reason.DIAMOND_DEBT_PAID: ((Code.DIAMONDS_AVAILABLE,), (Code.DIAMOND_DEBT,)),
     Reason.PAYOUT_RESERVED: ((Code.DIAMONDS_AVAILABLE,), (Code.DIAMONDS_RESERVED,)),
     Reason.PAYOUT_PAID: ((Code.DIAMONDS_RESERVED,), (Code.DIAMONDS_PAID,)),
     Reason.PAYOUT_MONEY: ((Code.MONEY_PAYOUTS,), (Code.MONEY_CLEARING,)),
     Reason.PAYOUT_RETURNED: ((Code.DIAMONDS_RESERVED,), (Code.DIAMONDS_AVAILABLE,)),
-    Reason.CORRECTION: (
-        (
-            Code.COINS,
-            Code.COIN_DEBT,
-            Code.DIAMONDS_AVAILABLE,
-            Code.DIAMOND_DEBT,
-            Code.COINS_CORRECTED,
-            Code.DIAMONDS_CORRECTED,
-        ),
-        (
-            Code.COINS,
-            Code.COIN_DEBT,
-            Code.DIAMONDS_AVAILABLE,
-            Code.DIAMOND_DEBT,
-            Code.COINS_CORRECTED,
-            Code.DIAMONDS_CORRECTED,
-        ),
-    ),
+    Reason.CORRECTION: (_CORRECTABLE, _CORRECTABLE),
 }
 """From which accounts to which a transfer of each reason goes."""
 

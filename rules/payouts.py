@@ -64,8 +64,8 @@ def _not_now(book: Book, command: RequestPayout) -> Result | None:
     if user is not None and user.frozen:
         return refuse("account_frozen", "This account is frozen; ask the platform's support.")
     if creator is not None and creator.payout:
-        return refuse("payout_open", "A payout is open; wait until it is done.",
-                      payout=creator.payout)  # fmt: skip
+        sentence = "A payout is open; wait until it is done."
+        return refuse("payout_open", sentence, payout=creator.payout)
     available = book.balance(command.creator, Code.DIAMONDS_AVAILABLE)
     available = max(0, available + book.balance(command.creator, Code.DIAMOND_DEBT))
     if command.millidiamonds > available:

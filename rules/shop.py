@@ -4,7 +4,6 @@ The price of a coin is the same in every amount unless the operator's file says 
 viewer can always read coins as money. Amounts of money are in the currency's minor unit.
 """
 
-import re
 import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
@@ -12,13 +11,12 @@ from typing import Any
 
 import msgspec
 
+from rules.catalogue import CURRENCY, ID, whole
+
 BUNDLES_MAX = 50
 COINS_MAX = 10_000_000
 PRICE_MAX = 100_000_000
 """In minor units: a purchase beyond that is a mistake."""
-
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 
 MINOR_DIGITS = {
     "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0,
@@ -93,14 +91,14 @@ _FIELDS = ("currency", "coin_price_micros", "minimum_coins", "maximum_coins")
 def _mistakes(document: dict[str, Any]) -> Iterable[str]:
     yield from (f"unknown key `{key}`" for key in document if key not in (*_FIELDS, "bundle"))
     currency = document.get("currency", "USD")
-    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+    if not isinstance(currency, str) or not CURRENCY.fullmatch(currency):
         yield "`currency` must be three capital letters, as in USD"
     for name, most in (
         ("coin_price_micros", 1_000_000_000),
         ("minimum_coins", COINS_MAX),
         ("maximum_coins", COINS_MAX),
     ):
-        if not _whole(document.get(name, 1), 1, most):
+        if not whole(document.get(name, 1), 1, most):
             yield f"`{name}` must be a whole number from 1 to {most}"
             return
     usual = Shop()
@@ -122,19 +120,15 @@ def _bundle_mistakes(number: int, table: Any, seen: set[str]) -> Iterable[str]:
         return
     id = table.get("id")
     where = f"bundle {number} ({id})" if isinstance(id, str) else f"bundle {number}"
-    if not isinstance(id, str) or not _ID.fullmatch(id):
+    if not isinstance(id, str) or not ID.fullmatch(id):
         yield f"{where}: `id` must be 1 to 40 of a-z 0-9 _ -, with a letter or digit first"
     elif id in seen:
         yield f"{where}: this `id` is used twice"
     else:
         seen.add(id)
-    if not _whole(table.get("coins"), 1, COINS_MAX):
+    if not whole(table.get("coins"), 1, COINS_MAX):
         yield f"{where}: `coins` must be a whole number from 1 to {COINS_MAX}"
-    if not _whole(table.get("price_minor", 1), 1, PRICE_MAX):
+    if not whole(table.get("price_minor", 1), 1, PRICE_MAX):
         yield f"{where}: `price_minor` must be a whole number from 1 to {PRICE_MAX}"
     known = {"id", "coins", "price_minor"}
     yield from (f"{where}: unknown key `{key}`" for key in table if key not in known)
-
-
-def _whole(value: Any, least: int, most: int) -> bool:
-    return type(value) is int and least <= value <= most

@@ -12,13 +12,13 @@ that were bought: it protects money, and granted coins cost none.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from rules.book import DAY_MS
 from rules.outcomes import Lots
 from rules.policy import Policy, SpendingLimits
 from rules.results import Reminder, Result, refuse
 from rules.rows import User
 
 HOUR_MS = 3_600_000
-DAY_MS = 86_400_000
 WINDOWS = {"daily": "24 hours", "weekly": "7 days", "monthly": "30 days"}
 REMIND_PERCENT = (50, 80, 100)
 

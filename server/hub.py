@@ -179,18 +179,19 @@ class Hub:
         erased = {r.outcome.user for r in results if isinstance(r.outcome, UserErased)}
         for hall in tuple(self.halls.values()) if erased else ():
             if any(hall.room.shows(user) for user in erased):
-                self.close_hall(hall)
-                for connection in hall.everyone():
-                    connection.close(CloseCode.SERVER_ERROR)
+                self._send_away(hall)
 
     def give_up(self, room: str) -> None:
         """A bug in showing one room: send its viewers away to read it anew; the others go on."""
         log.exception("hub.room_failed", room=room)
         hall = self.halls.get(room)
         if hall is not None:
-            self.close_hall(hall)
-            for connection in hall.everyone():
-                connection.close(CloseCode.SERVER_ERROR)
+            self._send_away(hall)
+
+    def _send_away(self, hall: Hall) -> None:
+        self.close_hall(hall)
+        for connection in hall.everyone():
+            connection.close(CloseCode.SERVER_ERROR)
 
     def _take(self, room: str, events: list[Event]) -> None:
         if room in self.loading:

@@ -194,19 +194,14 @@ def _load_rare(connection: Connection, book: Book, table: str, ids: Iterable[str
 
 _PLACE = {table: table if table == "suspense" else f"{table}s" for table in _RARE}
 """The book's dictionary of each table."""
-_JSON_COLUMNS = frozenset({"flags", "kinds", "pending", "rates"}) | {
-    "limits", "raises", "hours", "days", "lots",
-}  # fmt: skip
-
-
-_SWITCHES = frozenset({"frozen", "level_hidden", "enabled"})
-_TRUTHS = frozenset({"enabled", "frozen", "level_hidden"})
+_JSON_COLUMNS = frozenset(
+    {"flags", "kinds", "pending", "rates", "limits", "raises", "hours", "days", "lots"}
+)
+_SWITCHES = frozenset({"enabled", "frozen", "level_hidden"})
 
 
 def unpacked(column: str, value: Any) -> Any:
     """The value of a row's field from what its column holds."""
-    if column in _TRUTHS:
-        return bool(value)
     if column in _JSON_COLUMNS:
         return orjson.loads(value)
     return bool(value) if column in _SWITCHES else value

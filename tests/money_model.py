@@ -23,7 +23,10 @@ REPLAYED = True
 
 
 class MoneyModel:
-    """`policy` has the fields of rules.policy.Policy that money depends on."""
+    """`policy` has the fields of rules.policy.Policy that money depends on. The whole model brings
+    `number`: of the command that is being decided."""
+
+    number: Any
 
     def __init__(self, policy: Any) -> None:
         self.policy = policy
@@ -35,10 +38,6 @@ class MoneyModel:
         self.corrections: dict[int, dict[str, Any]] = {}
         self.suspense: dict[int, bool] = {}
         self.gifts_sent: list[dict[str, Any]] = []
-
-    def number(self) -> int:
-        """The number of the command that is being decided."""
-        raise NotImplementedError
 
     # Wallets
 

@@ -57,10 +57,15 @@ def backend(request: Request[Any, Any, Any], shell: Shell) -> Caller:
 def backend_or(request: Request[Any, Any, Any], shell: Shell, user: str) -> Caller:
     """The backend, or this user. Raises ApiError `unauthorized`, `forbidden`."""
     caller = caller_of(request, shell)
+    check_is(caller, user)
+    return caller
+
+
+def check_is(caller: Caller, user: str) -> None:
+    """See to it that the caller is the backend, or this user. Raises ApiError `forbidden`."""
     identity = caller.identity
     if identity is not None and (identity.user != user or identity.role == "overlay"):
         raise ApiError("forbidden", f"Only the backend and {user} may do this.")
-    return caller
 
 
 def admin_or_backend(request: Request[Any, Any, Any], shell: Shell) -> Caller:

@@ -11,15 +11,15 @@ from litestar import Request, Router, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from rules.book import DAY_MS
 from rules.commands import AnyCommand, ApprovePayout, PayPayout, RejectPayout, RequestPayout
 from rules.rows import Payout
-from rules.spending import DAY_MS
 from server.api.access import (
     Caller,
     backend,
-    backend_or,
     booked,
     caller_of,
+    check_is,
     checked_id,
     checked_text,
     checked_whole,
@@ -138,7 +138,7 @@ async def list_payouts(
     if caller.identity is not None:
         creator = creator or caller.identity.user
     if creator is not None:
-        backend_or(request, shell, checked_id(creator, "creator"))
+        check_is(caller, checked_id(creator, "creator"))
     found = await shell.store.money.payouts(creator, status, _place(cursor), limit)
     next_cursor = f"{found[-1].requested_ms}_{found[-1].id}" if len(found) == limit else None
     return {"items": [payout_body(row) for row in found], "next_cursor": next_cursor}

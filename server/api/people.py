@@ -95,7 +95,7 @@ async def set_limits(
     await booked(shell, command)
     now_ms = shell.clock()
     found = await shell.store.money.user(user)
-    return limits_body(found or User(user, "", 0, now_ms), shell.policy.limits, now_ms)
+    return limits_body(found or User(user, "", 0, -1), shell.policy.limits, now_ms)
 
 
 @post("/users/{user:str}/pause", status_code=200)
@@ -177,13 +177,17 @@ async def search_users(
             "user": row.id,
             "name": row.name,
             "frozen": row.frozen,
-            "since_ms": row.since_ms,
+            "since_ms": _since(row),
             "gifted_coins": row.gifted_coins,
             "paused_until_ms": row.paused_until_ms or None,
         }
         for row in found
     ]
     return {"items": items, "next_cursor": found[-1].id if len(found) == limit else None}
+
+
+def _since(user: User) -> int | None:
+    return user.since_ms if user.since_ms >= 0 else None
 
 
 @get("/users/{user:str}")
@@ -196,8 +200,8 @@ async def show_user(
     wallet, now_ms = await shell.store.wallet(user), shell.clock()
     if wallet.user is None and await shell.store.money.creator(user) is None:
         raise ApiError("unknown_user", f"Nobody called {user} has given, had or earned anything.")
-    found = wallet.user or User(user, "", 0, now_ms)
-    body = {"user": found.id, "name": found.name, "since_ms": found.since_ms}
+    found = wallet.user or User(user, "", 0, -1)
+    body = {"user": found.id, "name": found.name, "since_ms": _since(found)}
     body |= {"gifted_coins": found.gifted_coins}
     return body | wallet_body(wallet, shell.policy.limits, now_ms)
 

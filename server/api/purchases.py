@@ -18,10 +18,10 @@ from rules.rows import Purchase
 from server import checkouts, notifications
 from server.api.access import (
     backend,
-    backend_or,
     base_url,
     booked,
     caller_of,
+    check_is,
     checked_id,
     checked_text,
     checked_whole,
@@ -83,7 +83,7 @@ async def start_purchase(
     shell = shell_of(state)
     caller = caller_of(request, shell)
     user = data.user or (caller.identity.user if caller.identity else "")
-    backend_or(request, shell, checked_id(user, "user"))
+    check_is(caller, checked_id(user, "user"))
     if caller.identity is not None:
         waiting = await shell.store.money.purchases(user, "pending", None, PENDING_MAX)
         if len(waiting) == PENDING_MAX:
@@ -120,9 +120,9 @@ async def show_purchase(
 ) -> dict[str, Any]:
     """One purchase, for its buyer and the backend."""
     shell = shell_of(state)
-    caller_of(request, shell)
+    caller = caller_of(request, shell)
     found = await _find(shell, purchase)
-    backend_or(request, shell, found.user)
+    check_is(caller, found.user)
     return _body(found)
 
 
@@ -140,7 +140,7 @@ async def list_purchases(
     caller = caller_of(request, shell)
     if caller.identity is not None:
         user = user or caller.identity.user
-        backend_or(request, shell, user)
+        check_is(caller, user)
     if status is not None and status not in STATES:
         raise ApiError("invalid", f"`status` is one of {', '.join(STATES)}.", {"field": "status"})
     place = _CURSOR.fullmatch(cursor)

@@ -2,16 +2,17 @@
 
 from typing import Any
 
+from rules.book import DAY_MS
 from rules.levels import level_of
 from rules.policy import SpendingLimits
 from rules.rows import User
-from rules.spending import DAY_MS, WINDOWS, Window, own_limit, windows
+from rules.spending import WINDOWS, Window, own_limit, windows
 from storage import Wallet
 
 
 def wallet_body(wallet: Wallet, limits: SpendingLimits, now_ms: int) -> dict[str, Any]:
     """`GET /v1/users/{user}/wallet`. Limits of somebody unknown are those of a new account."""
-    user = wallet.user or User("", "", 0, now_ms)
+    user = wallet.user or User("", "", 0, -1)
     return {
         "coins": wallet.coins,
         "millidiamonds_pending": wallet.millidiamonds_pending,

@@ -35,6 +35,15 @@ async def test_a_user_who_asks_too_fast_is_held_up_and_others_are_not():
         assert {answer.status_code for answer in backend} == {201}
 
 
+async def test_an_order_is_one_change_and_not_two():
+    async with live(http_rate=1, http_burst=2) as server:
+        answers = [
+            await server.http.post("/v1/purchases", json={"coins": 50}, headers=as_user("ann"))
+            for _ in range(3)
+        ]
+        assert [answer.status_code for answer in answers] == [201, 201, 429]
+
+
 async def test_purchases_that_nobody_pays_do_not_pile_up():
     async with live() as server:
         answers = [
