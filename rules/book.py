@@ -11,7 +11,7 @@ from rules.ledger import (
     SYSTEM,
     SYSTEM_ACCOUNTS,
     Account,
-    Code,
+    AccountCode,
     Reason,
     Transfer,
     has_room,
@@ -88,7 +88,7 @@ class Book:
 
     # Accounts
 
-    def account(self, owner: str, code: Code) -> Account:
+    def account(self, owner: str, code: AccountCode) -> Account:
         """The account, made now if this is its first use."""
         found = self.accounts.get((owner, code))
         if found is None:
@@ -97,11 +97,11 @@ class Book:
             self.accounts[owner, code] = found
         return found
 
-    def balance(self, owner: str, code: Code) -> int:
+    def balance(self, owner: str, code: AccountCode) -> int:
         found = self.accounts.get((owner, code))
         return found.credits - found.debits if found is not None else 0
 
-    def can_take(self, owner: str, code: Code, amount: int) -> bool:
+    def can_take(self, owner: str, code: AccountCode, amount: int) -> bool:
         """Whether the account, made or not, can count so much more.
 
         Asking makes no account: an id that a refusal used up would be missing when the journal,
@@ -120,7 +120,11 @@ class Book:
         self.changed_accounts[target.owner, target.code] = target
 
     def pay(
-        self, reason: Reason, source: tuple[str, Code], target: tuple[str, Code], amount: int
+        self,
+        reason: Reason,
+        source: tuple[str, AccountCode],
+        target: tuple[str, AccountCode],
+        amount: int,
     ) -> None:
         """Move for the command that is being decided; nothing when the amount is 0."""
         if amount:

@@ -6,7 +6,7 @@ they have been pending for `hold_days`, and only then can be paid out.
 
 from rules.book import DAY_MS, Book
 from rules.commands import ReleaseDiamonds, SetRate
-from rules.ledger import SYSTEM, Code, Reason
+from rules.ledger import SYSTEM, AccountCode, Reason
 from rules.outcomes import DiamondsReleased, RateSet, TakenBack
 from rules.policy import Policy
 from rules.results import Result, refuse
@@ -60,8 +60,8 @@ def earn(book: Book, creator: str, millidiamonds: int, now_ms: int) -> None:
     """Issue a gift's diamonds to its creator, pending."""
     if not millidiamonds:
         return
-    issued = book.account(SYSTEM, Code.DIAMONDS_ISSUED)
-    earned = book.account(creator, Code.DIAMONDS_PENDING)
+    issued = book.account(SYSTEM, AccountCode.DIAMONDS_ISSUED)
+    earned = book.account(creator, AccountCode.DIAMONDS_PENDING)
     book.move(book.next_command, Reason.GIFT_EARNED, issued, earned, millidiamonds)
     pending, day = book.creator(creator).pending, now_ms // DAY_MS
     if pending and pending[-1][0] >= day:
@@ -76,16 +76,16 @@ def take_back(
     """Take diamonds back from who earned them: from what is pending (of the gift's own day first),
     then from what is available; what is paid out already becomes a debt or the platform's loss."""
     name = gift.recipient
-    pending = min(millidiamonds, book.balance(name, Code.DIAMONDS_PENDING))
-    available = min(millidiamonds - pending, book.balance(name, Code.DIAMONDS_AVAILABLE))
+    pending = min(millidiamonds, book.balance(name, AccountCode.DIAMONDS_PENDING))
+    available = min(millidiamonds - pending, book.balance(name, AccountCode.DIAMONDS_AVAILABLE))
     rest = millidiamonds - pending - available
     debt = rest if clawback == "full" else 0
     for code, amount in (
-        (Code.DIAMONDS_PENDING, pending),
-        (Code.DIAMONDS_AVAILABLE, available),
-        (Code.DIAMOND_DEBT, debt),
+        (AccountCode.DIAMONDS_PENDING, pending),
+        (AccountCode.DIAMONDS_AVAILABLE, available),
+        (AccountCode.DIAMOND_DEBT, debt),
     ):
-        book.pay(reason, (name, code), (SYSTEM, Code.DIAMONDS_ISSUED), amount)
+        book.pay(reason, (name, code), (SYSTEM, AccountCode.DIAMONDS_ISSUED), amount)
     if pending:
         _take_pending(book.creator(name), gift.at_ms // DAY_MS, pending)
     return TakenBack(
@@ -129,12 +129,12 @@ def release(book: Book, command: ReleaseDiamonds, now_ms: int) -> Result:
     last = due_day(policy.hold_days, now_ms) if policy else -1
     due = sum(row[1] for row in creator.pending if row[0] <= last) if creator else 0
     name = command.creator
-    if not due or not book.can_take(name, Code.DIAMONDS_AVAILABLE, due):
+    if not due or not book.can_take(name, AccountCode.DIAMONDS_AVAILABLE, due):
         return refuse("nothing_due", f"No pending diamonds of {name} are due.")
     creator = book.creator(name)
     creator.pending = [row for row in creator.pending if row[0] > last]
-    available = (name, Code.DIAMONDS_AVAILABLE)
-    book.pay(Reason.RELEASE, (name, Code.DIAMONDS_PENDING), available, due)
+    available = (name, AccountCode.DIAMONDS_AVAILABLE)
+    book.pay(Reason.RELEASE, (name, AccountCode.DIAMONDS_PENDING), available, due)
     debt = pay_debt(book, name, due)
     return Result(
         DiamondsReleased(
@@ -145,7 +145,7 @@ def release(book: Book, command: ReleaseDiamonds, now_ms: int) -> Result:
 
 def pay_debt(book: Book, name: str, millidiamonds: int) -> int:
     """Pay what the creator owes from diamonds that just became available; how much that was."""
-    debt = min(millidiamonds, -book.balance(name, Code.DIAMOND_DEBT))
-    available = (name, Code.DIAMONDS_AVAILABLE)
-    book.pay(Reason.DIAMOND_DEBT_PAID, available, (name, Code.DIAMOND_DEBT), debt)
+    debt = min(millidiamonds, -book.balance(name, AccountCode.DIAMOND_DEBT))
+    available = (name, AccountCode.DIAMONDS_AVAILABLE)
+    book.pay(Reason.DIAMOND_DEBT_PAID, available, (name, AccountCode.DIAMOND_DEBT), debt)
     return debt

@@ -12,7 +12,7 @@ from rules.book import DAY_MS, Book
 from rules.catalogue import Gift
 from rules.combos import continue_combo
 from rules.commands import HideGift, RetractGift, ReverseGifts, SendGift
-from rules.ledger import MONEY_MAX, SYSTEM, Code, Reason
+from rules.ledger import MONEY_MAX, SYSTEM, AccountCode, Reason
 from rules.levels import level_of
 from rules.outcomes import (
     ComboShown,
@@ -85,8 +85,8 @@ def _account_forbids(
     book: Book, policy: Policy, command: SendGift, coins: int, now_ms: int
 ) -> Result | None:
     """What the sender has, owes, was allowed and allowed themselves."""
-    user, balance = book.users.get(command.sender), book.balance(command.sender, Code.COINS)
-    debt = -book.balance(command.sender, Code.COIN_DEBT)
+    user, balance = book.users.get(command.sender), book.balance(command.sender, AccountCode.COINS)
+    debt = -book.balance(command.sender, AccountCode.COIN_DEBT)
     if debt > 0:
         sentence = f"A payment was taken back and {debt} coins are owed; new coins pay this first."
         return refuse("account_frozen", sentence, coin_debt=debt)
@@ -108,7 +108,7 @@ def _account_forbids(
 
 def _too_much(book: Book, room: Room, coins: int, millidiamonds: int) -> Result | None:
     if room.total_coins + coins > MONEY_MAX or not book.can_take(
-        room.creator, Code.DIAMONDS_PENDING, millidiamonds
+        room.creator, AccountCode.DIAMONDS_PENDING, millidiamonds
     ):
         return refuse("bad_quantity", "That is more than this room's books can count.")
     return None
@@ -126,10 +126,12 @@ def _book_gift(
 ) -> Result:
     number, day = book.next_command, now_ms // DAY_MS
     user = book.user(command.sender)
-    wallet = book.account(command.sender, Code.COINS)
+    wallet = book.account(command.sender, AccountCode.COINS)
     lots = spending.take(user, wallet.credits - wallet.debits, coins)
     bought = sum(part for _, part in lots)
-    book.move(number, Reason.GIFT_SPENT, wallet, book.account(SYSTEM, Code.COINS_SPENT), coins)
+    book.move(
+        number, Reason.GIFT_SPENT, wallet, book.account(SYSTEM, AccountCode.COINS_SPENT), coins
+    )
     creators.earn(book, room.creator, millidiamonds, now_ms)
     spending.count(user, coins, bought, now_ms)
     book.count_earning(room.creator, day, gift.id, command.quantity, coins, millidiamonds)
@@ -289,7 +291,7 @@ def retract(book: Book, command: RetractGift, now_ms: int) -> Result:
     gift = _find(book, command.gift_id, "retracted")
     if isinstance(gift, Result):
         return gift
-    if not book.can_take(gift.sender, Code.COINS, gift.coins):
+    if not book.can_take(gift.sender, AccountCode.COINS, gift.coins):
         return refuse("not_retractable", "The sender's wallet cannot count these coins.")
     undone = _undo(book, gift, now_ms)
     outcome = GiftRetracted(
@@ -301,7 +303,7 @@ def retract(book: Book, command: RetractGift, now_ms: int) -> Result:
         taken=undone.taken,
         debt_paid_coins=undone.debt_paid_coins,
     )
-    balance = Balance(gift.sender, book.balance(gift.sender, Code.COINS))
+    balance = Balance(gift.sender, book.balance(gift.sender, AccountCode.COINS))
     return Result(outcome, events=(undone.event,), balance=balance)
 
 
@@ -317,7 +319,7 @@ def reverse(book: Book, command: ReverseGifts, now_ms: int) -> Result:
         elif getattr(gift.outcome, "code", "") != "already_retracted":
             return gift
     coins = sum(gift.coins for gift in wanted.values())
-    if coins and not book.can_take(command.user, Code.COINS, coins):
+    if coins and not book.can_take(command.user, AccountCode.COINS, coins):
         return refuse("not_retractable", "The sender's wallet cannot count these coins.")
     undone = {gift_id: _undo(book, gift, now_ms) for gift_id, gift in wanted.items()}
     outcome = GiftsReversed(
@@ -327,14 +329,14 @@ def reverse(book: Book, command: ReverseGifts, now_ms: int) -> Result:
         taken=creators.add_up([one.taken for one in undone.values()]),
         debt_paid_coins=sum(one.debt_paid_coins for one in undone.values()),
     )
-    balance = Balance(command.user, book.balance(command.user, Code.COINS))
+    balance = Balance(command.user, book.balance(command.user, AccountCode.COINS))
     return Result(outcome, events=tuple(one.event for one in undone.values()), balance=balance)
 
 
 def _undo(book: Book, gift: GiftRecord, now_ms: int) -> Undone:
     number = book.next_command
-    wallet = book.account(gift.sender, Code.COINS)
-    spent = book.account(SYSTEM, Code.COINS_SPENT)
+    wallet = book.account(gift.sender, AccountCode.COINS)
+    spent = book.account(SYSTEM, AccountCode.COINS_SPENT)
     book.move(number, Reason.RETRACT_SPENT, spent, wallet, gift.coins)
     user = book.user(gift.sender)
     for purchase_id, part in gift.lots:

@@ -26,7 +26,7 @@ class Currency(StrEnum):
     """The minor unit of the one currency that the books are kept in."""
 
 
-class Code(StrEnum):
+class AccountCode(StrEnum):
     """What an account is for."""
 
     COINS = "coins"
@@ -51,41 +51,41 @@ class Code(StrEnum):
 
 
 CURRENCY: dict[str, Currency] = {
-    Code.COINS: Currency.COIN,
-    Code.COIN_DEBT: Currency.COIN,
-    Code.COINS_GRANTED: Currency.COIN,
-    Code.COINS_SPENT: Currency.COIN,
-    Code.COINS_SOLD: Currency.COIN,
-    Code.COINS_CORRECTED: Currency.COIN,
-    Code.DIAMONDS_PENDING: Currency.DIAMOND,
-    Code.DIAMONDS_AVAILABLE: Currency.DIAMOND,
-    Code.DIAMONDS_RESERVED: Currency.DIAMOND,
-    Code.DIAMOND_DEBT: Currency.DIAMOND,
-    Code.DIAMONDS_ISSUED: Currency.DIAMOND,
-    Code.DIAMONDS_PAID: Currency.DIAMOND,
-    Code.DIAMONDS_CORRECTED: Currency.DIAMOND,
-    Code.MONEY_CLEARING: Currency.MONEY,
-    Code.MONEY_SALES: Currency.MONEY,
-    Code.MONEY_PAYOUTS: Currency.MONEY,
+    AccountCode.COINS: Currency.COIN,
+    AccountCode.COIN_DEBT: Currency.COIN,
+    AccountCode.COINS_GRANTED: Currency.COIN,
+    AccountCode.COINS_SPENT: Currency.COIN,
+    AccountCode.COINS_SOLD: Currency.COIN,
+    AccountCode.COINS_CORRECTED: Currency.COIN,
+    AccountCode.DIAMONDS_PENDING: Currency.DIAMOND,
+    AccountCode.DIAMONDS_AVAILABLE: Currency.DIAMOND,
+    AccountCode.DIAMONDS_RESERVED: Currency.DIAMOND,
+    AccountCode.DIAMOND_DEBT: Currency.DIAMOND,
+    AccountCode.DIAMONDS_ISSUED: Currency.DIAMOND,
+    AccountCode.DIAMONDS_PAID: Currency.DIAMOND,
+    AccountCode.DIAMONDS_CORRECTED: Currency.DIAMOND,
+    AccountCode.MONEY_CLEARING: Currency.MONEY,
+    AccountCode.MONEY_SALES: Currency.MONEY,
+    AccountCode.MONEY_PAYOUTS: Currency.MONEY,
 }
 
-DEBTS: frozenset[str] = frozenset({Code.COIN_DEBT.value, Code.DIAMOND_DEBT.value})
+DEBTS: frozenset[str] = frozenset({AccountCode.COIN_DEBT.value, AccountCode.DIAMOND_DEBT.value})
 """What users owe: these accounts may go below zero and not above it."""
 
 SYSTEM = ""
 """The owner of the system accounts; no user id is empty."""
 
-SYSTEM_ACCOUNTS: dict[Code, int] = {
-    Code.COINS_GRANTED: 1,
-    Code.COINS_SPENT: 2,
-    Code.DIAMONDS_ISSUED: 3,
-    Code.COINS_SOLD: 4,
-    Code.DIAMONDS_PAID: 5,
-    Code.MONEY_CLEARING: 6,
-    Code.MONEY_SALES: 7,
-    Code.MONEY_PAYOUTS: 8,
-    Code.COINS_CORRECTED: 9,
-    Code.DIAMONDS_CORRECTED: 10,
+SYSTEM_ACCOUNTS: dict[AccountCode, int] = {
+    AccountCode.COINS_GRANTED: 1,
+    AccountCode.COINS_SPENT: 2,
+    AccountCode.DIAMONDS_ISSUED: 3,
+    AccountCode.COINS_SOLD: 4,
+    AccountCode.DIAMONDS_PAID: 5,
+    AccountCode.MONEY_CLEARING: 6,
+    AccountCode.MONEY_SALES: 7,
+    AccountCode.MONEY_PAYOUTS: 8,
+    AccountCode.COINS_CORRECTED: 9,
+    AccountCode.DIAMONDS_CORRECTED: 10,
 }
 FIRST_USER_ACCOUNT = 100
 """Ids below are the system's. The schema's partial indexes use this bound: nobody asks for the
@@ -117,36 +117,36 @@ class Reason(IntEnum):
     CORRECTION = 20
 
 
-_EARNED = (Code.DIAMONDS_PENDING, Code.DIAMONDS_AVAILABLE, Code.DIAMOND_DEBT)
+_EARNED = (AccountCode.DIAMONDS_PENDING, AccountCode.DIAMONDS_AVAILABLE, AccountCode.DIAMOND_DEBT)
 _CORRECTABLE = (
-    Code.COINS,
-    Code.COIN_DEBT,
-    Code.DIAMONDS_AVAILABLE,
-    Code.DIAMOND_DEBT,
-    Code.COINS_CORRECTED,
-    Code.DIAMONDS_CORRECTED,
+    AccountCode.COINS,
+    AccountCode.COIN_DEBT,
+    AccountCode.DIAMONDS_AVAILABLE,
+    AccountCode.DIAMOND_DEBT,
+    AccountCode.COINS_CORRECTED,
+    AccountCode.DIAMONDS_CORRECTED,
 )
 
-SIDES: dict[Reason, tuple[tuple[Code, ...], tuple[Code, ...]]] = {
-    Reason.GRANT: ((Code.COINS_GRANTED,), (Code.COINS,)),
-    Reason.GIFT_SPENT: ((Code.COINS,), (Code.COINS_SPENT,)),
-    Reason.GIFT_EARNED: ((Code.DIAMONDS_ISSUED,), (Code.DIAMONDS_PENDING,)),
-    Reason.RETRACT_SPENT: ((Code.COINS_SPENT,), (Code.COINS,)),
-    Reason.RETRACT_EARNED: (_EARNED, (Code.DIAMONDS_ISSUED,)),
-    Reason.PURCHASE: ((Code.COINS_SOLD,), (Code.COINS,)),
-    Reason.PURCHASE_MONEY: ((Code.MONEY_CLEARING,), (Code.MONEY_SALES,)),
-    Reason.DEBT_PAID: ((Code.COINS,), (Code.COIN_DEBT,)),
-    Reason.REFUND: ((Code.COINS, Code.COIN_DEBT), (Code.COINS_SOLD,)),
-    Reason.REFUND_MONEY: ((Code.MONEY_SALES,), (Code.MONEY_CLEARING,)),
-    Reason.CHARGEBACK: ((Code.COINS, Code.COIN_DEBT), (Code.COINS_SOLD,)),
-    Reason.CHARGEBACK_MONEY: ((Code.MONEY_SALES,), (Code.MONEY_CLEARING,)),
-    Reason.CLAWBACK: (_EARNED, (Code.DIAMONDS_ISSUED,)),
-    Reason.RELEASE: ((Code.DIAMONDS_PENDING,), (Code.DIAMONDS_AVAILABLE,)),
-    Reason.DIAMOND_DEBT_PAID: ((Code.DIAMONDS_AVAILABLE,), (Code.DIAMOND_DEBT,)),
-    Reason.PAYOUT_RESERVED: ((Code.DIAMONDS_AVAILABLE,), (Code.DIAMONDS_RESERVED,)),
-    Reason.PAYOUT_PAID: ((Code.DIAMONDS_RESERVED,), (Code.DIAMONDS_PAID,)),
-    Reason.PAYOUT_MONEY: ((Code.MONEY_PAYOUTS,), (Code.MONEY_CLEARING,)),
-    Reason.PAYOUT_RETURNED: ((Code.DIAMONDS_RESERVED,), (Code.DIAMONDS_AVAILABLE,)),
+SIDES: dict[Reason, tuple[tuple[AccountCode, ...], tuple[AccountCode, ...]]] = {
+    Reason.GRANT: ((AccountCode.COINS_GRANTED,), (AccountCode.COINS,)),
+    Reason.GIFT_SPENT: ((AccountCode.COINS,), (AccountCode.COINS_SPENT,)),
+    Reason.GIFT_EARNED: ((AccountCode.DIAMONDS_ISSUED,), (AccountCode.DIAMONDS_PENDING,)),
+    Reason.RETRACT_SPENT: ((AccountCode.COINS_SPENT,), (AccountCode.COINS,)),
+    Reason.RETRACT_EARNED: (_EARNED, (AccountCode.DIAMONDS_ISSUED,)),
+    Reason.PURCHASE: ((AccountCode.COINS_SOLD,), (AccountCode.COINS,)),
+    Reason.PURCHASE_MONEY: ((AccountCode.MONEY_CLEARING,), (AccountCode.MONEY_SALES,)),
+    Reason.DEBT_PAID: ((AccountCode.COINS,), (AccountCode.COIN_DEBT,)),
+    Reason.REFUND: ((AccountCode.COINS, AccountCode.COIN_DEBT), (AccountCode.COINS_SOLD,)),
+    Reason.REFUND_MONEY: ((AccountCode.MONEY_SALES,), (AccountCode.MONEY_CLEARING,)),
+    Reason.CHARGEBACK: ((AccountCode.COINS, AccountCode.COIN_DEBT), (AccountCode.COINS_SOLD,)),
+    Reason.CHARGEBACK_MONEY: ((AccountCode.MONEY_SALES,), (AccountCode.MONEY_CLEARING,)),
+    Reason.CLAWBACK: (_EARNED, (AccountCode.DIAMONDS_ISSUED,)),
+    Reason.RELEASE: ((AccountCode.DIAMONDS_PENDING,), (AccountCode.DIAMONDS_AVAILABLE,)),
+    Reason.DIAMOND_DEBT_PAID: ((AccountCode.DIAMONDS_AVAILABLE,), (AccountCode.DIAMOND_DEBT,)),
+    Reason.PAYOUT_RESERVED: ((AccountCode.DIAMONDS_AVAILABLE,), (AccountCode.DIAMONDS_RESERVED,)),
+    Reason.PAYOUT_PAID: ((AccountCode.DIAMONDS_RESERVED,), (AccountCode.DIAMONDS_PAID,)),
+    Reason.PAYOUT_MONEY: ((AccountCode.MONEY_PAYOUTS,), (AccountCode.MONEY_CLEARING,)),
+    Reason.PAYOUT_RETURNED: ((AccountCode.DIAMONDS_RESERVED,), (AccountCode.DIAMONDS_AVAILABLE,)),
     Reason.CORRECTION: (_CORRECTABLE, _CORRECTABLE),
 }
 """From which accounts to which a transfer of each reason goes."""

@@ -14,7 +14,7 @@ from rules.commands import (
     RequestPayout,
 )
 from rules.creators import pay_debt
-from rules.ledger import SYSTEM, Code, Reason
+from rules.ledger import SYSTEM, AccountCode, Reason
 from rules.outcomes import PayoutChanged
 from rules.policy import PayoutRules
 from rules.results import Result, refuse
@@ -45,7 +45,7 @@ def request(book: Book, command: RequestPayout, now_ms: int) -> Result:
         now_ms,
         flags=flags,
     )
-    available, reserved = Code.DIAMONDS_AVAILABLE, Code.DIAMONDS_RESERVED
+    available, reserved = AccountCode.DIAMONDS_AVAILABLE, AccountCode.DIAMONDS_RESERVED
     book.pay(
         Reason.PAYOUT_RESERVED, (creator.id, available), (creator.id, reserved), row.millidiamonds
     )
@@ -66,8 +66,8 @@ def _not_now(book: Book, command: RequestPayout) -> Result | None:
     if creator is not None and creator.payout:
         sentence = "A payout is open; wait until it is done."
         return refuse("payout_open", sentence, payout=creator.payout)
-    available = book.balance(command.creator, Code.DIAMONDS_AVAILABLE)
-    available = max(0, available + book.balance(command.creator, Code.DIAMOND_DEBT))
+    available = book.balance(command.creator, AccountCode.DIAMONDS_AVAILABLE)
+    available = max(0, available + book.balance(command.creator, AccountCode.DIAMOND_DEBT))
     if command.millidiamonds > available:
         sentence = f"Only {available} millidiamonds are available, less what is owed."
         return refuse("insufficient_diamonds", sentence, millidiamonds_available=available)
@@ -95,9 +95,9 @@ def pay(book: Book, command: PayPayout, now_ms: int) -> Result:
 
 
 def _pay(book: Book, row: Payout, reference: str, now_ms: int) -> Result:
-    reserved = (row.creator, Code.DIAMONDS_RESERVED)
-    book.pay(Reason.PAYOUT_PAID, reserved, (SYSTEM, Code.DIAMONDS_PAID), row.millidiamonds)
-    clearing, payouts = (SYSTEM, Code.MONEY_CLEARING), (SYSTEM, Code.MONEY_PAYOUTS)
+    reserved = (row.creator, AccountCode.DIAMONDS_RESERVED)
+    book.pay(Reason.PAYOUT_PAID, reserved, (SYSTEM, AccountCode.DIAMONDS_PAID), row.millidiamonds)
+    clearing, payouts = (SYSTEM, AccountCode.MONEY_CLEARING), (SYSTEM, AccountCode.MONEY_PAYOUTS)
     book.pay(Reason.PAYOUT_MONEY, payouts, clearing, row.amount_minor)
     creator = book.creator(row.creator)
     creator.payout = ""
@@ -115,8 +115,8 @@ def reject(book: Book, command: RejectPayout, now_ms: int) -> Result:
 
 
 def _reject(book: Book, row: Payout, reason: str, now_ms: int) -> Result:
-    reserved = (row.creator, Code.DIAMONDS_RESERVED)
-    available = (row.creator, Code.DIAMONDS_AVAILABLE)
+    reserved = (row.creator, AccountCode.DIAMONDS_RESERVED)
+    available = (row.creator, AccountCode.DIAMONDS_AVAILABLE)
     book.pay(Reason.PAYOUT_RETURNED, reserved, available, row.millidiamonds)
     pay_debt(book, row.creator, row.millidiamonds)
     book.creator(row.creator).payout = ""

@@ -19,7 +19,7 @@ from rules.commands import (
     SettlePurchase,
     StartPurchase,
 )
-from rules.ledger import MONEY_MAX, SYSTEM, SYSTEM_TOTAL_MAX, Code, Reason
+from rules.ledger import MONEY_MAX, SYSTEM, SYSTEM_TOTAL_MAX, AccountCode, Reason
 from rules.outcomes import (
     CheckoutAttached,
     Granted,
@@ -36,21 +36,21 @@ from rules.rows import Purchase, Refund, User
 from rules.shop import Shop
 from rules.suspense import suspend
 
-_CLEARING, _SALES = (SYSTEM, Code.MONEY_CLEARING), (SYSTEM, Code.MONEY_SALES)
-_SOLD = (SYSTEM, Code.COINS_SOLD)
+_CLEARING, _SALES = (SYSTEM, AccountCode.MONEY_CLEARING), (SYSTEM, AccountCode.MONEY_SALES)
+_SOLD = (SYSTEM, AccountCode.COINS_SOLD)
 
 
 def grant(book: Book, command: Grant, now_ms: int) -> Result:
     """Coins into a wallet without a payment. A debt is paid from them first."""
-    source = book.account(SYSTEM, Code.COINS_GRANTED)
+    source = book.account(SYSTEM, AccountCode.COINS_GRANTED)
     if (
         not 0 < command.coins <= MONEY_MAX
-        or not book.can_take(command.user, Code.COINS, command.coins)
+        or not book.can_take(command.user, AccountCode.COINS, command.coins)
         or source.debits + command.coins > SYSTEM_TOTAL_MAX
     ):
         sentence = f"`coins` must be a whole number from 1 to {MONEY_MAX}, also in all."
         return refuse("bad_quantity", sentence, coins_max=MONEY_MAX)
-    wallet = book.account(command.user, Code.COINS)
+    wallet = book.account(command.user, AccountCode.COINS)
     book.move(book.next_command, Reason.GRANT, source, wallet, command.coins)
     debt_paid = pay_debt(book, book.payee(command.user, now_ms))
     balance = wallet.balance
@@ -62,11 +62,13 @@ def grant(book: Book, command: Grant, now_ms: int) -> Result:
 
 def pay_debt(book: Book, user: User) -> int:
     """Pay what the user owes from the coins that just came; how much that was."""
-    balance = book.balance(user.id, Code.COINS)
-    debt = min(balance, -book.balance(user.id, Code.COIN_DEBT))
+    balance = book.balance(user.id, AccountCode.COINS)
+    debt = min(balance, -book.balance(user.id, AccountCode.COIN_DEBT))
     if debt > 0:
         spending.take(user, balance, debt)
-        book.pay(Reason.DEBT_PAID, (user.id, Code.COINS), (user.id, Code.COIN_DEBT), debt)
+        book.pay(
+            Reason.DEBT_PAID, (user.id, AccountCode.COINS), (user.id, AccountCode.COIN_DEBT), debt
+        )
     return max(0, debt)
 
 
@@ -156,7 +158,7 @@ def settle_paid(book: Book, command: SettlePurchase, now_ms: int) -> Result:
         return Result(_charged_back(book, purchase, 0, 0, 0, ()))
     purchase.status = "paid"
     purchase.first_transfer = book.next_transfer
-    user, wallet = book.payee(purchase.user, now_ms), (purchase.user, Code.COINS)
+    user, wallet = book.payee(purchase.user, now_ms), (purchase.user, AccountCode.COINS)
     book.pay(Reason.PURCHASE, _SOLD, wallet, purchase.coins)
     book.pay(Reason.PURCHASE_MONEY, _CLEARING, _SALES, purchase.price_minor)
     user.lots.append([purchase.id, purchase.coins])
@@ -174,7 +176,7 @@ def _misfit(book: Book, purchase: Purchase | None, command: SettlePurchase) -> s
         return "wrong_amount"
     if purchase.payment and purchase.payment != command.payment:
         return "paid_twice"
-    if not purchase.payment and not book.can_take(purchase.user, Code.COINS, purchase.coins):
+    if not purchase.payment and not book.can_take(purchase.user, AccountCode.COINS, purchase.coins):
         return "wallet_full"
     return ""
 
@@ -186,7 +188,7 @@ def _paid(book: Book, purchase: Purchase, debt_paid: int) -> PurchasePaid:
         coins=purchase.coins,
         price_minor=purchase.price_minor,
         currency=purchase.currency,
-        balance_coins=book.balance(purchase.user, Code.COINS),
+        balance_coins=book.balance(purchase.user, AccountCode.COINS),
         debt_paid_coins=debt_paid,
     )
 
@@ -238,7 +240,7 @@ def refund(book: Book, command: RefundPurchase, now_ms: int) -> Result:
     row = Refund(command.refund, purchase.id, purchase.user, coins, amount, status, now_ms)
     book.refunds[row.id] = row
     book.keep(row)
-    balance = book.balance(purchase.user, Code.COINS)
+    balance = book.balance(purchase.user, AccountCode.COINS)
     outcome = PurchaseRefunded(
         purchase=purchase.id,
         refund=row.id,
@@ -334,7 +336,7 @@ def _charged_back(
         coins=coins,
         amount_minor=amount,
         currency=purchase.currency,
-        balance_coins=book.balance(purchase.user, Code.COINS),
+        balance_coins=book.balance(purchase.user, AccountCode.COINS),
         debt_coins=debt,
         taken=taken,
     )
@@ -343,14 +345,14 @@ def _charged_back(
 def _take_coins(book: Book, purchase: Purchase, coins: int, reason: Reason, now_ms: int) -> int:
     """Take coins out of the wallet: of this lot first, then any others; what is short is owed, and
     returned."""
-    user, wallet = book.user(purchase.user), (purchase.user, Code.COINS)
+    user, wallet = book.user(purchase.user), (purchase.user, AccountCode.COINS)
     of_lot = min(coins, spending.left_of(user, purchase.id))
     spending.take_lot(user, purchase.id, of_lot)
     others = min(coins, book.balance(*wallet)) - of_lot
     spending.take(user, book.balance(*wallet) - of_lot, others)
     book.pay(reason, wallet, _SOLD, of_lot + others)
     debt = coins - of_lot - others
-    book.pay(reason, (purchase.user, Code.COIN_DEBT), _SOLD, debt)
+    book.pay(reason, (purchase.user, AccountCode.COIN_DEBT), _SOLD, debt)
     return debt
 
 

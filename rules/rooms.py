@@ -5,7 +5,7 @@ import hashlib
 from rules import events
 from rules.book import Book
 from rules.commands import CloseRoom, OpenRoom, RenewEpochs, SetPolicy
-from rules.ledger import SYSTEM, Code
+from rules.ledger import SYSTEM, AccountCode
 from rules.outcomes import EpochsRenewed, PolicySet, RoomClosed, RoomOpened
 from rules.results import Result, refuse
 from rules.rows import Room
@@ -44,7 +44,7 @@ def close_room(book: Book, command: CloseRoom, now_ms: int) -> Result:
 def set_policy(book: Book, command: SetPolicy, now_ms: int) -> Result:
     """Change what money depends on, from the next command on and never before. The currency stays
     what it is once money has moved: amounts of two currencies in one account mean nothing."""
-    old, clearing = book.policy, book.account(SYSTEM, Code.MONEY_CLEARING)
+    old, clearing = book.policy, book.account(SYSTEM, AccountCode.MONEY_CLEARING)
     if old and old.shop.currency != command.policy.shop.currency:
         if clearing.debits or clearing.credits:
             sentence = f"The books are kept in {old.shop.currency}, and money has moved in them."

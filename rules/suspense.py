@@ -7,7 +7,16 @@ alone.
 
 from rules.book import Book
 from rules.commands import DecideCorrection, ProposeCorrection, SettleSuspense, Suspend
-from rules.ledger import CURRENCY, MONEY_MAX, SYSTEM, Code, Currency, Reason, can_give, has_room
+from rules.ledger import (
+    CURRENCY,
+    MONEY_MAX,
+    SYSTEM,
+    AccountCode,
+    Currency,
+    Reason,
+    can_give,
+    has_room,
+)
 from rules.outcomes import CorrectionDecided, CorrectionProposed, Suspended, SuspenseSettled
 from rules.results import Balance, Result, refuse
 from rules.rows import Correction, Suspense
@@ -38,7 +47,10 @@ def settle_entry(book: Book, command: SettleSuspense, now_ms: int) -> Result:
     return Result(SuspenseSettled(entry=row.id))
 
 
-_OTHER_SIDE = {Currency.COIN: Code.COINS_CORRECTED, Currency.DIAMOND: Code.DIAMONDS_CORRECTED}
+_OTHER_SIDE = {
+    Currency.COIN: AccountCode.COINS_CORRECTED,
+    Currency.DIAMOND: AccountCode.DIAMONDS_CORRECTED,
+}
 
 
 def propose(book: Book, command: ProposeCorrection, now_ms: int) -> Result:
@@ -75,8 +87,8 @@ def decide(book: Book, command: DecideCorrection, now_ms: int) -> Result:
         refusal = _correct(book, row, now_ms)
         if refusal is not None:
             return refusal
-        if row.account == Code.COINS:
-            balance = Balance(row.user, book.balance(row.user, Code.COINS))
+        if row.account == AccountCode.COINS:
+            balance = Balance(row.user, book.balance(row.user, AccountCode.COINS))
     row.status = "approved" if command.approve else "rejected"
     row.decided_by = command.actor
     book.keep(row)
@@ -91,7 +103,7 @@ def decide(book: Book, command: DecideCorrection, now_ms: int) -> Result:
 
 
 def _correct(book: Book, row: Correction, now_ms: int) -> Result | None:
-    code, amount = Code(row.account), abs(row.amount)
+    code, amount = AccountCode(row.account), abs(row.amount)
     other = (SYSTEM, _OTHER_SIDE[CURRENCY[code]])
     own = book.accounts.get((row.user, code))
     if row.amount > 0:
@@ -104,11 +116,11 @@ def _correct(book: Book, row: Correction, now_ms: int) -> Result | None:
         sentence = f"The account has {balance}; that cannot be changed by {row.amount}."
         return refuse("invalid", sentence, field="amount", balance=balance)
     if row.amount > 0:
-        if code == Code.COINS:
+        if code == AccountCode.COINS:
             book.payee(row.user, now_ms)
         book.pay(Reason.CORRECTION, other, (row.user, code), amount)
         return None
-    if code == Code.COINS:
+    if code == AccountCode.COINS:
         take(book.user(row.user), book.balance(row.user, code), amount)
     book.pay(Reason.CORRECTION, (row.user, code), other, amount)
     return None

@@ -49,11 +49,11 @@ from rules.commands import (
     Unfreeze,
 )
 from rules.events import split_gift_id
-from rules.ledger import Code
+from rules.ledger import AccountCode
 
-_WALLET = (Code.COINS, Code.COIN_DEBT)
-_EARNED = (Code.DIAMONDS_PENDING, Code.DIAMONDS_AVAILABLE, Code.DIAMOND_DEBT)
-_PAID = (Code.DIAMONDS_AVAILABLE, Code.DIAMONDS_RESERVED, Code.DIAMOND_DEBT)
+_WALLET = (AccountCode.COINS, AccountCode.COIN_DEBT)
+_EARNED = (AccountCode.DIAMONDS_PENDING, AccountCode.DIAMONDS_AVAILABLE, AccountCode.DIAMOND_DEBT)
+_PAID = (AccountCode.DIAMONDS_AVAILABLE, AccountCode.DIAMONDS_RESERVED, AccountCode.DIAMOND_DEBT)
 
 
 class Touched(NamedTuple):

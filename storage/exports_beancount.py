@@ -16,28 +16,28 @@ from typing import Any, TextIO
 
 import orjson
 
-from rules.ledger import SYSTEM, Code, Currency
+from rules.ledger import SYSTEM, AccountCode, Currency
 from rules.shop import Shop
 from storage.posted import Posted, currency_of, iso, journal, moment, one_moment
 from storage.store import StoreError
 
 ROOTS: dict[str, str] = {
-    Code.COINS: "Liabilities:Coins",
-    Code.COIN_DEBT: "Assets:Debt:Coins",
-    Code.DIAMONDS_PENDING: "Liabilities:Diamonds:Pending",
-    Code.DIAMONDS_AVAILABLE: "Liabilities:Diamonds:Available",
-    Code.DIAMONDS_RESERVED: "Liabilities:Diamonds:Reserved",
-    Code.DIAMOND_DEBT: "Assets:Debt:Diamonds",
-    Code.COINS_GRANTED: "Expenses:Coins:Granted",
-    Code.COINS_SPENT: "Income:Coins:Spent",
-    Code.COINS_SOLD: "Equity:Coins:Sold",
-    Code.COINS_CORRECTED: "Equity:Coins:Corrected",
-    Code.DIAMONDS_ISSUED: "Expenses:Diamonds:Issued",
-    Code.DIAMONDS_PAID: "Equity:Diamonds:Paid",
-    Code.DIAMONDS_CORRECTED: "Equity:Diamonds:Corrected",
-    Code.MONEY_CLEARING: "Assets:Money:Clearing",
-    Code.MONEY_SALES: "Income:Money:Sales",
-    Code.MONEY_PAYOUTS: "Expenses:Money:Payouts",
+    AccountCode.COINS: "Liabilities:Coins",
+    AccountCode.COIN_DEBT: "Assets:Debt:Coins",
+    AccountCode.DIAMONDS_PENDING: "Liabilities:Diamonds:Pending",
+    AccountCode.DIAMONDS_AVAILABLE: "Liabilities:Diamonds:Available",
+    AccountCode.DIAMONDS_RESERVED: "Liabilities:Diamonds:Reserved",
+    AccountCode.DIAMOND_DEBT: "Assets:Debt:Diamonds",
+    AccountCode.COINS_GRANTED: "Expenses:Coins:Granted",
+    AccountCode.COINS_SPENT: "Income:Coins:Spent",
+    AccountCode.COINS_SOLD: "Equity:Coins:Sold",
+    AccountCode.COINS_CORRECTED: "Equity:Coins:Corrected",
+    AccountCode.DIAMONDS_ISSUED: "Expenses:Diamonds:Issued",
+    AccountCode.DIAMONDS_PAID: "Equity:Diamonds:Paid",
+    AccountCode.DIAMONDS_CORRECTED: "Equity:Diamonds:Corrected",
+    AccountCode.MONEY_CLEARING: "Assets:Money:Clearing",
+    AccountCode.MONEY_SALES: "Income:Money:Sales",
+    AccountCode.MONEY_PAYOUTS: "Expenses:Money:Payouts",
 }
 """A system account is its root; a user's account is the user below the root, so that a sum over
 all users is the balance of a root."""

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from rules.events import Event
-from rules.ledger import CURRENCY, Code, Reason
+from rules.ledger import CURRENCY, AccountCode, Reason
 from rules.policy import Policy
 from rules.rows import Room
 from storage.money import BoardLine
@@ -108,12 +108,12 @@ def wallet(connection: sqlite3.Connection, user: str) -> Wallet:
     finally:
         connection.execute("COMMIT")
     return Wallet(
-        coins=have.get(Code.COINS, 0),
-        millidiamonds_pending=have.get(Code.DIAMONDS_PENDING, 0),
-        millidiamonds_available=have.get(Code.DIAMONDS_AVAILABLE, 0),
-        millidiamonds_reserved=have.get(Code.DIAMONDS_RESERVED, 0),
-        diamond_debt=-have.get(Code.DIAMOND_DEBT, 0),
-        coin_debt=-have.get(Code.COIN_DEBT, 0),
+        coins=have.get(AccountCode.COINS, 0),
+        millidiamonds_pending=have.get(AccountCode.DIAMONDS_PENDING, 0),
+        millidiamonds_available=have.get(AccountCode.DIAMONDS_AVAILABLE, 0),
+        millidiamonds_reserved=have.get(AccountCode.DIAMONDS_RESERVED, 0),
+        diamond_debt=-have.get(AccountCode.DIAMOND_DEBT, 0),
+        coin_debt=-have.get(AccountCode.COIN_DEBT, 0),
         user=found,
     )
 
@@ -170,7 +170,7 @@ def _line(
         "id": id,
         "at_ms": at_ms,
         "account": code,
-        "currency": CURRENCY[Code(code)].value,
+        "currency": CURRENCY[AccountCode(code)].value,
         "amount": amount,
         "balance_after": balance,
         "reason": Reason(reason).name.lower(),

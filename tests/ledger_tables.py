@@ -26,7 +26,7 @@ from histories import name_newest
 from rules.book import Book, new_book
 from rules.catalogue import make_catalogue
 from rules.commands import AnyCommand
-from rules.ledger import DEBTS, SYSTEM, Code
+from rules.ledger import DEBTS, SYSTEM, AccountCode
 from rules.outcomes import Refused
 from rules.results import Result
 from rules.settle import settle
@@ -71,19 +71,19 @@ VERBS: dict[str, tuple[Any, list[str]]] = {
     "disable": (builders.disable_endpoint, ["endpoint"]),
 }
 ACCOUNTS = {
-    "debt": Code.COIN_DEBT,
-    "available": Code.DIAMONDS_AVAILABLE,
-    "reserved": Code.DIAMONDS_RESERVED,
-    "owed": Code.DIAMOND_DEBT,
-    "granted": Code.COINS_GRANTED,
-    "spent": Code.COINS_SPENT,
-    "issued": Code.DIAMONDS_ISSUED,
-    "sold": Code.COINS_SOLD,
-    "cashed": Code.DIAMONDS_PAID,
-    "clearing": Code.MONEY_CLEARING,
-    "sales": Code.MONEY_SALES,
-    "payouts": Code.MONEY_PAYOUTS,
-    "corrected": Code.COINS_CORRECTED,
+    "debt": AccountCode.COIN_DEBT,
+    "available": AccountCode.DIAMONDS_AVAILABLE,
+    "reserved": AccountCode.DIAMONDS_RESERVED,
+    "owed": AccountCode.DIAMOND_DEBT,
+    "granted": AccountCode.COINS_GRANTED,
+    "spent": AccountCode.COINS_SPENT,
+    "issued": AccountCode.DIAMONDS_ISSUED,
+    "sold": AccountCode.COINS_SOLD,
+    "cashed": AccountCode.DIAMONDS_PAID,
+    "clearing": AccountCode.MONEY_CLEARING,
+    "sales": AccountCode.MONEY_SALES,
+    "payouts": AccountCode.MONEY_PAYOUTS,
+    "corrected": AccountCode.COINS_CORRECTED,
 }
 GROUPS = {"limits", "payouts", "shop"}
 """Policy fields with fields of their own: `limits.daily_coins=5`."""
@@ -197,7 +197,7 @@ def check_books(book: Book, expected: str) -> None:
             room = book.rooms[name]
             found, text = 0, f"{0 if f'{room.total_coins}@{room.seq}' == text else text}"
         else:
-            code = Code.COINS if sign == "=" else Code.DIAMONDS_PENDING
+            code = AccountCode.COINS if sign == "=" else AccountCode.DIAMONDS_PENDING
             found = book.balance(name, code)
         wanted = value_of(text)
         assert found == (text if isinstance(found, str) else wanted), (word, found)

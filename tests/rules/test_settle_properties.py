@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from histories import AFTER_THE_START, DAY_MS, HOUR_MS, START, name_newest, scripts
 from rules.book import Book, new_book
 from rules.commands import AnyCommand, read_command
-from rules.ledger import CURRENCY, DEBTS, SYSTEM, Code
+from rules.ledger import CURRENCY, DEBTS, SYSTEM, AccountCode
 from rules.outcomes import GiftAccepted, Refused
 from rules.results import Result
 from rules.rows import Room
@@ -94,7 +94,9 @@ def test_money_is_conserved_and_explained(script: list[AnyCommand]) -> None:
     book = new_book()
     results = settle(book, settle_by_name(new_book(), START + script, 0), 0)
     debits, credits, by_currency = Counter(), Counter(), Counter()
-    currency = {account.id: CURRENCY[Code(account.code)] for account in book.accounts.values()}
+    currency = {
+        account.id: CURRENCY[AccountCode(account.code)] for account in book.accounts.values()
+    }
     for transfer in book.transfers:
         assert transfer.amount > 0 and transfer.debit != transfer.credit
         assert currency[transfer.debit] is currency[transfer.credit]
@@ -123,7 +125,7 @@ def test_what_rows_say_is_what_the_accounts_say(script: list[AnyCommand]) -> Non
 
 def check_rows(book: Book) -> None:
     for user in book.users.values():
-        assert sum(coins for _, coins in user.lots) <= book.balance(user.id, Code.COINS)
+        assert sum(coins for _, coins in user.lots) <= book.balance(user.id, AccountCode.COINS)
         for id, coins in user.lots:
             purchase = book.purchases[id]
             left = purchase.coins - purchase.refunded_coins
@@ -131,12 +133,12 @@ def check_rows(book: Book) -> None:
         assert len({id for id, _ in user.lots}) == len(user.lots)
     for creator in book.creators.values():
         pending = [millidiamonds for _, millidiamonds in creator.pending]
-        assert sum(pending) == book.balance(creator.id, Code.DIAMONDS_PENDING)
+        assert sum(pending) == book.balance(creator.id, AccountCode.DIAMONDS_PENDING)
         assert all(millidiamonds > 0 for millidiamonds in pending)
         open_now = {p.id: p for p in book.payouts.values() if p.status in ("requested", "approved")}
         mine = {id: p.millidiamonds for id, p in open_now.items() if p.creator == creator.id}
         assert list(mine) == ([creator.payout] if creator.payout else [])
-        assert sum(mine.values()) == book.balance(creator.id, Code.DIAMONDS_RESERVED)
+        assert sum(mine.values()) == book.balance(creator.id, AccountCode.DIAMONDS_RESERVED)
     check_money(book)
 
 
@@ -148,15 +150,15 @@ def check_money(book: Book) -> None:
         if purchase.status in ("paid", "refunded")
     )
     paid = sum(p.amount_minor for p in book.payouts.values() if p.status == "paid")
-    assert book.balance(SYSTEM, Code.MONEY_SALES) == sold
-    assert book.balance(SYSTEM, Code.MONEY_PAYOUTS) == -paid
-    assert book.balance(SYSTEM, Code.MONEY_CLEARING) == paid - sold
+    assert book.balance(SYSTEM, AccountCode.MONEY_SALES) == sold
+    assert book.balance(SYSTEM, AccountCode.MONEY_PAYOUTS) == -paid
+    assert book.balance(SYSTEM, AccountCode.MONEY_CLEARING) == paid - sold
     coins = sum(
         purchase.coins - purchase.refunded_coins
         for purchase in book.purchases.values()
         if purchase.status in ("paid", "refunded")
     )
-    assert book.balance(SYSTEM, Code.COINS_SOLD) == -coins
+    assert book.balance(SYSTEM, AccountCode.COINS_SOLD) == -coins
     refunds = Counter[str]()
     for refund in book.refunds.values():
         refunds[refund.purchase] += refund.amount_minor

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from builders import gift, grant, hide, open_room, retract, set_policy
 from ledgers import NOW_MS, book, new_ledger
-from rules.ledger import CURRENCY, Code, Reason
+from rules.ledger import CURRENCY, AccountCode, Reason
 from storage import StoreError
 from storage.exports import FORMATS, Line, appearing, export_csv, plain_cell, trial_balance
 from storage.exports_beancount import ROOTS, account_name, export_beancount
@@ -329,7 +329,7 @@ def test_beancount_accepts_ten_thousand_gifts(many: sqlite3.Connection) -> None:
     entries = loaded(as_beancount(many))
     assert sum(isinstance(e, Transaction) for e in entries) == GIFTS + 1
     [spent] = [
-        e for e in entries if isinstance(e, Balance) and e.account == ROOTS[Code.COINS_SPENT]
+        e for e in entries if isinstance(e, Balance) and e.account == ROOTS[AccountCode.COINS_SPENT]
     ]
     assert spent.amount.number == -GIFTS
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from builders import grant, set_policy
 from ledgers import NOW_MS, book, new_ledger
-from rules.ledger import CURRENCY, SYSTEM_ACCOUNTS, Code, Currency
+from rules.ledger import CURRENCY, SYSTEM_ACCOUNTS, AccountCode, Currency
 from storage.exports import export_csv, trial_balance
 from storage.exports_beancount import ROOTS, account_name, export_beancount
 
@@ -53,7 +53,7 @@ def post(connection: sqlite3.Connection, at_ms: int, *moves: tuple[Any, ...], **
         )
 
 
-def _account(connection: sqlite3.Connection, owner: str, code: Code) -> int:
+def _account(connection: sqlite3.Connection, owner: str, code: AccountCode) -> int:
     number = SYSTEM_ACCOUNTS[code] if owner == "" else None
     connection.execute(
         "INSERT OR IGNORE INTO account (id, owner, code, debits, credits)"
@@ -92,8 +92,8 @@ def currencies(connection: sqlite3.Connection) -> list[str]:
 
 # --- money ---
 
-SALE = ("", Code.MONEY_CLEARING), ("", Code.MONEY_SALES)
-COST = ("", Code.MONEY_PAYOUTS), ("", Code.MONEY_CLEARING)
+SALE = ("", AccountCode.MONEY_CLEARING), ("", AccountCode.MONEY_SALES)
+COST = ("", AccountCode.MONEY_PAYOUTS), ("", AccountCode.MONEY_CLEARING)
 
 
 def in_currency(connection: sqlite3.Connection, currency: str) -> None:
@@ -119,7 +119,7 @@ def test_money_has_the_decimals_of_its_currency_and_the_sign_of_a_bookkeeper(
     with closing(new_ledger()) as connection:
         book(connection, set_policy())
         in_currency(connection, currency)
-        buy = ("", Code.COINS_SOLD), ("ada", Code.COINS), 1_200
+        buy = ("", AccountCode.COINS_SOLD), ("ada", AccountCode.COINS), 1_200
         post(connection, NOW_MS, (*SALE, 1_200), buy, purchase="p-1")
         post(connection, NOW_MS, (*COST, 5))
         text = as_beancount(connection)
@@ -143,17 +143,17 @@ def test_beancount_finds_a_single_cent() -> None:
 
 
 def test_every_code_and_currency_of_the_ledger_can_be_exported() -> None:
-    assert set(Code) <= set(ROOTS)
+    assert set(AccountCode) <= set(ROOTS)
     with closing(new_ledger()) as connection:
         book(connection, set_policy())
-        for code in Code:
+        for code in AccountCode:
             owner = "" if code in SYSTEM_ACCOUNTS else "ada"
             currency = CURRENCY[code]
             other = next(c for c in SYSTEM_ACCOUNTS if CURRENCY[c] == currency and c != code)
             post(connection, NOW_MS, ((owner, code), ("", other), 7))
         entries = loaded(as_beancount(connection))
         assert set(currencies(connection)) == set(Currency)
-        assert {line.code for line in trial_balance(connection)} >= set(Code)
+        assert {line.code for line in trial_balance(connection)} >= set(AccountCode)
     debts = [e for e in entries if isinstance(e, Balance) and ":Debt:" in e.account]
     assert len(debts) == 2 and all(debt.amount.number == 7 for debt in debts)
 
@@ -189,9 +189,9 @@ def test_different_accounts_have_different_names(keys: list[tuple[str, str]]) ->
 
 def test_no_account_of_a_user_is_below_that_of_somebody_else() -> None:
     """beancount adds accounts below another one to its balance."""
-    names = [account_name(*key) for code in Code for key in (("", code), ("Coins", code))]
+    names = [account_name(*key) for code in AccountCode for key in (("", code), ("Coins", code))]
     below = {(a, b) for a in names for b in names if b.startswith(f"{a}:")}
-    assert below == {(account_name("", code), account_name("Coins", code)) for code in Code}
+    assert below == {(account_name("", code), account_name("Coins", code)) for code in AccountCode}
     assert len(set(ROOTS.values())) == len(ROOTS)
 
 
