@@ -142,7 +142,7 @@ class Book:
         self.changed_users[id] = found
         return found
 
-    def payee(self, id: str, now_ms: int) -> User:
+    def credited(self, id: str, now_ms: int) -> User:
         """The user to whom coins come now: their account begins with the first."""
         found = self.user(id)
         if found.since_ms < 0:

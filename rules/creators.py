@@ -135,7 +135,7 @@ def release(book: Book, command: ReleaseDiamonds, now_ms: int) -> Result:
     creator.pending = [row for row in creator.pending if row[0] > last]
     available = (name, AccountCode.DIAMONDS_AVAILABLE)
     book.pay(Reason.RELEASE, (name, AccountCode.DIAMONDS_PENDING), available, due)
-    debt = pay_debt(book, name, due)
+    debt = pay_diamond_debt(book, name, due)
     return Result(
         DiamondsReleased(
             creator=name, millidiamonds=due, debt_paid_millidiamonds=debt, through_day=last
@@ -143,7 +143,7 @@ def release(book: Book, command: ReleaseDiamonds, now_ms: int) -> Result:
     )
 
 
-def pay_debt(book: Book, name: str, millidiamonds: int) -> int:
+def pay_diamond_debt(book: Book, name: str, millidiamonds: int) -> int:
     """Pay what the creator owes from diamonds that just became available; how much that was."""
     debt = min(millidiamonds, -book.balance(name, AccountCode.DIAMOND_DEBT))
     available = (name, AccountCode.DIAMONDS_AVAILABLE)

@@ -23,7 +23,7 @@ from rules.outcomes import (
     TakenBack,
 )
 from rules.policy import Policy
-from rules.purchases import pay_debt
+from rules.purchases import pay_coin_debt
 from rules.results import Balance, Result, refuse
 from rules.rows import GiftRecord, Mark, Member, Room, User
 
@@ -345,7 +345,7 @@ def _undo(book: Book, gift: GiftRecord, now_ms: int) -> Undone:
         if purchase.status == "paid":
             missing = purchase.coins - purchase.refunded_coins - spending.left_of(user, purchase_id)
             spending.put_back(user, purchase_id, min(part, missing))
-    debt_paid = pay_debt(book, user)
+    debt_paid = pay_coin_debt(book, user)
     spending.uncount(user, gift.coins, sum(part for _, part in gift.lots), gift.at_ms)
 
     clawed = sum(

@@ -13,7 +13,7 @@ from rules.commands import (
     RejectPayout,
     RequestPayout,
 )
-from rules.creators import pay_debt
+from rules.creators import pay_diamond_debt
 from rules.ledger import SYSTEM, AccountCode, Reason
 from rules.outcomes import PayoutChanged
 from rules.policy import PayoutRules
@@ -118,7 +118,7 @@ def _reject(book: Book, row: Payout, reason: str, now_ms: int) -> Result:
     reserved = (row.creator, AccountCode.DIAMONDS_RESERVED)
     available = (row.creator, AccountCode.DIAMONDS_AVAILABLE)
     book.pay(Reason.PAYOUT_RETURNED, reserved, available, row.millidiamonds)
-    pay_debt(book, row.creator, row.millidiamonds)
+    pay_diamond_debt(book, row.creator, row.millidiamonds)
     book.creator(row.creator).payout = ""
     row.status, row.decided_ms, row.reference = "rejected", now_ms, reason
     return _changed(book, row)

@@ -52,7 +52,7 @@ def grant(book: Book, command: Grant, now_ms: int) -> Result:
         return refuse("bad_quantity", sentence, coins_max=MONEY_MAX)
     wallet = book.account(command.user, AccountCode.COINS)
     book.move(book.next_command, Reason.GRANT, source, wallet, command.coins)
-    debt_paid = pay_debt(book, book.payee(command.user, now_ms))
+    debt_paid = pay_coin_debt(book, book.credited(command.user, now_ms))
     balance = wallet.balance
     outcome = Granted(
         user=command.user, coins=command.coins, balance_coins=balance, debt_paid_coins=debt_paid
@@ -60,7 +60,7 @@ def grant(book: Book, command: Grant, now_ms: int) -> Result:
     return Result(outcome, balance=Balance(command.user, balance))
 
 
-def pay_debt(book: Book, user: User) -> int:
+def pay_coin_debt(book: Book, user: User) -> int:
     """Pay what the user owes from the coins that just came; how much that was."""
     balance = book.balance(user.id, AccountCode.COINS)
     debt = min(balance, -book.balance(user.id, AccountCode.COIN_DEBT))
@@ -158,11 +158,11 @@ def settle_paid(book: Book, command: SettlePurchase, now_ms: int) -> Result:
         return Result(_charged_back(book, purchase, 0, 0, 0, ()))
     purchase.status = "paid"
     purchase.first_transfer = book.next_transfer
-    user, wallet = book.payee(purchase.user, now_ms), (purchase.user, AccountCode.COINS)
+    user, wallet = book.credited(purchase.user, now_ms), (purchase.user, AccountCode.COINS)
     book.pay(Reason.PURCHASE, _SOLD, wallet, purchase.coins)
     book.pay(Reason.PURCHASE_MONEY, _CLEARING, _SALES, purchase.price_minor)
     user.lots.append([purchase.id, purchase.coins])
-    outcome = _paid(book, purchase, pay_debt(book, user))
+    outcome = _paid(book, purchase, pay_coin_debt(book, user))
     return Result(outcome, balance=Balance(user.id, outcome.balance_coins))
 
 

@@ -117,7 +117,7 @@ def _correct(book: Book, row: Correction, now_ms: int) -> Result | None:
         return refuse("invalid", sentence, field="amount", balance=balance)
     if row.amount > 0:
         if code == AccountCode.COINS:
-            book.payee(row.user, now_ms)
+            book.credited(row.user, now_ms)
         book.pay(Reason.CORRECTION, other, (row.user, code), amount)
         return None
     if code == AccountCode.COINS:
