@@ -20,7 +20,7 @@ from rules.commands import SetPolicy
 from rules.policy import Policy
 from server.clock import now_ms
 from storage import open_store
-from storage.sqlite import connect_writer
+from storage.sqlite.store import connect_writer
 
 BODY = "x" * 300
 """Bytes of a gift's row in the bare loop: about what an event has."""

@@ -7,10 +7,10 @@ nothing here tells anybody anything.
 from pathlib import Path
 from typing import TextIO
 
-from storage.audit import Audit, Check, audit_file
-from storage.backup import backup_file, migrate_file, restore_file
 from storage.exports import Line, export_file, export_text, trial_balance_file
 from storage.money import BoardLine, EarningLine, GiftLine, PayoutFacts
+from storage.sqlite.audit.checks import Audit, Check, audit_file
+from storage.sqlite.backup import backup_file, migrate_file, restore_file
 from storage.store import (
     RoomState,
     Store,
@@ -60,7 +60,7 @@ def path_of(database: str) -> str:
 
 async def open_store(database: str) -> Store:
     """Open the ledger that a `database` setting names. Raises StoreError."""
-    from storage.sqlite import SqliteStore
+    from storage.sqlite.store import SqliteStore
 
     return await SqliteStore.open(path_of(database))
 

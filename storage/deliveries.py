@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import orjson
 
-from storage.sqlite_rows import Connection
+from storage.sqlite.rows import Connection
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class Attempt(NamedTuple):
 
 
 # What is asked of the journal: one row of JSON each, because every step of a statement hands the
-# interpreter lock over (storage/sqlite_rows.py).
+# interpreter lock over (storage/sqlite/rows.py).
 
 _ENTRY = """
 SELECT c.id, c.kind, iif(c.said IS NULL, c.body, json_patch(c.body, json_object(

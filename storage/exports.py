@@ -17,9 +17,9 @@ from typing import NamedTuple, TextIO
 
 from rules.ledger import CURRENCY, Currency
 from storage.exports_beancount import export_beancount
-from storage.migrations import require_current
 from storage.posted import Posted, currency_of, iso, journal, one_moment
-from storage.sqlite import MEMORY, connect_reader
+from storage.sqlite.migrations import require_current
+from storage.sqlite.store import MEMORY, connect_reader
 from storage.store import StoreError
 
 # --- the trial balance --------------------------------------------------------------------------

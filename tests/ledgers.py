@@ -7,10 +7,10 @@ from typing import Any
 
 from rules.commands import AnyCommand
 from rules.results import Result
-from storage.audit_replay import TABLES
-from storage.migrations import set_up_if_new
-from storage.sqlite import MEMORY, connect_writer
-from storage.sqlite_settle import settle_batch
+from storage.sqlite.audit.replay import TABLES
+from storage.sqlite.migrations import set_up_if_new
+from storage.sqlite.settle import settle_batch
+from storage.sqlite.store import MEMORY, connect_writer
 
 NOW_MS = 1_700_000_000_000
 

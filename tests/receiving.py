@@ -14,7 +14,7 @@ from rules.results import Result
 from rules.rows import Endpoint
 from server.webhooks import Guard, Poster, Worker, guard
 from storage.deliveries import Attempt, Delivery
-from storage.sqlite import SqliteStore
+from storage.sqlite.store import SqliteStore
 
 SECRET = "the secret of the tests' webhooks"
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from storage.audit import Audit
+from storage.sqlite.audit.checks import Audit
 from tampering_sums import MONEY, SUMS
 
 

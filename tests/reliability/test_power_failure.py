@@ -21,9 +21,9 @@ from recording_disk import Crash, Op, RecordingDisk, crashes
 from rules.commands import AnyCommand, write
 from rules.outcomes import STORED_REFUSALS, Refused
 from rules.results import Result
-from storage import sqlite
-from storage.audit import audit_connection
-from storage.sqlite_settle import settle_batch
+from storage.sqlite import store as sqlite
+from storage.sqlite.audit.checks import audit_connection
+from storage.sqlite.settle import settle_batch
 
 BATCHES = 48
 CHECKPOINT_BATCHES = 7

@@ -34,7 +34,7 @@ from rules.commands import AnyCommand, SendGift, SetPolicy
 from rules.outcomes import GiftAccepted
 from rules.policy import CLAWBACKS
 from rules.results import Result
-from storage.sqlite import SqliteStore
+from storage.sqlite.store import SqliteStore
 
 few = st.integers(0, 3)
 good_wishes = st.fixed_dictionaries(

@@ -20,7 +20,7 @@ from builders import gift, grant, open_room, set_policy
 from ledgers import book, new_ledger
 from server import config
 from server.cli import app
-from storage.sqlite import FileLock
+from storage.sqlite.store import FileLock
 
 TRANSFERS = 5
 

@@ -14,10 +14,10 @@ from rules.commands import AnyCommand
 from rules.journal import GENESIS, seal
 from rules.ledger import Reason
 from storage import StoreError, open_store
-from storage.audit import audit_connection
-from storage.audit_question import Question
-from storage.audit_replay import history
-from storage.audit_sql import QUESTIONS
+from storage.sqlite.audit.checks import audit_connection
+from storage.sqlite.audit.question import Question
+from storage.sqlite.audit.questions import QUESTIONS
+from storage.sqlite.audit.replay import history
 from tampering import failed, tamper
 from whole_history import whole_history
 

@@ -14,7 +14,7 @@ import pytest
 
 import builders as b
 from ledgers import NOW_MS, book, new_ledger
-from storage.audit import audit_connection
+from storage.sqlite.audit.checks import audit_connection
 from tampering import failed
 
 HOUR_MS = 3_600_000

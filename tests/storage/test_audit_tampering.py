@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ledgers import rows
-from storage.audit import audit_connection
-from storage.audit_replay import TABLES
+from storage.sqlite.audit.checks import audit_connection
+from storage.sqlite.audit.replay import TABLES
 from tampering import TAMPERING, failed, tamper, without_protection
 from whole_history import whole_history
 

@@ -13,8 +13,8 @@ from builders import gift, grant, open_room, set_policy
 from ledgers import NOW_MS, book, dump, new_ledger
 from rules.commands import RenewEpochs, read_command
 from storage import StoreError, open_store
-from storage.migrations import newest
-from storage.sqlite import FileLock
+from storage.sqlite.migrations import newest
+from storage.sqlite.store import FileLock
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from rules.book import new_book
 from rules.commands import AnyCommand, read_command
 from rules.outcomes import GiftAccepted
 from rules.settle import settle
-from storage.audit import audit_connection
-from storage.audit_replay import history
-from storage.sqlite_settle import settle_batch
+from storage.sqlite.audit.checks import audit_connection
+from storage.sqlite.audit.replay import history
+from storage.sqlite.settle import settle_batch
 
 steps_ms = st.sampled_from([0, 0, 1, 2_999, 3_001, HOUR_MS, DAY_MS, 8 * DAY_MS, -50])
 beginnings: st.SearchStrategy[list[AnyCommand]] = st.sampled_from([[], START, START, START])

@@ -6,8 +6,8 @@ import pytest
 
 import builders
 from ledgers import book, codes, dump, new_ledger
-from storage.audit import audit_connection
-from storage.sqlite_settle import checkpoint
+from storage.sqlite.audit.checks import audit_connection
+from storage.sqlite.settle import checkpoint
 
 NAME, WORDS = 'Ada Lovelace \U0001f3a9 "x"', "secret \U0001f381 <b> \\u0041"
 

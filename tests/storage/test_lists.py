@@ -10,10 +10,10 @@ import builders
 from ledgers import NOW_MS, book, new_ledger
 from rules.book import new_book
 from rules.rows import Payout, Purchase
-from storage.audit import audit_connection
 from storage.money import MoneyReads
-from storage.sqlite_money_reads import UNSTARTED, WAITING_REFUNDS, SqliteMoney, page_before
-from storage.sqlite_rows import _FORGET_LINES, _load_lots
+from storage.sqlite.audit.checks import audit_connection
+from storage.sqlite.money_reads import UNSTARTED, WAITING_REFUNDS, SqliteMoney, page_before
+from storage.sqlite.rows import _FORGET_LINES, _load_lots
 
 BEFORE = (NOW_MS, "x")
 

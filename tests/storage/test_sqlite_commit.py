@@ -12,8 +12,8 @@ from rules.commands import AnyCommand
 from rules.outcomes import Refused
 from rules.results import Result
 from storage import StoreBroken, StoreUnavailable
-from storage.migrations import APPLICATION_ID
-from storage.sqlite_settle import settle_or_bisect
+from storage.sqlite.migrations import APPLICATION_ID
+from storage.sqlite.settle import settle_or_bisect
 
 # COMMIT with an unknown fate
 

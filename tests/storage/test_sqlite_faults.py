@@ -17,8 +17,8 @@ from builders import gift, grant, open_room, set_policy
 from ledgers import NOW_MS, codes, new_ledger
 from rules.outcomes import GiftAccepted
 from storage import Store, StoreError, StoreUnavailable, open_store
-from storage.migrations import newest
-from storage.sqlite import FileLock, SqliteStore
+from storage.sqlite.migrations import newest
+from storage.sqlite.store import FileLock, SqliteStore
 from tools import strace
 
 WORKER = Path(__file__).with_name("gift_worker.py")

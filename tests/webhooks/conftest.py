@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from builders import grant, open_room, set_policy
 from receiving import Receiver, Rig, receiving
-from storage.sqlite import SqliteStore
+from storage.sqlite.store import SqliteStore
 
 SHOW_COMMANDS = 4
 """The commands of the show: events begin after them."""

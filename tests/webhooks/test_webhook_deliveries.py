@@ -16,7 +16,7 @@ from server.webhooks import secret_of, signing
 from storage import deliveries as module
 from storage import open_store
 from storage.deliveries import Attempted, Deliveries, Entered
-from storage.sqlite import SqliteStore
+from storage.sqlite.store import SqliteStore
 from storage.store import StoreUnavailable
 
 

@@ -22,12 +22,12 @@ from rules.events import Event
 from rules.policy import Policy
 from rules.results import Result
 from rules.rows import Room
-from storage import sqlite_reads as reads
 from storage.deliveries import Deliveries
-from storage.migrations import require_current, set_up_if_new, version_of
 from storage.money import BoardLine
-from storage.sqlite_money_reads import SqliteMoney
-from storage.sqlite_settle import checkpoint, settle_or_bisect, transact
+from storage.sqlite import reads
+from storage.sqlite.migrations import require_current, set_up_if_new, version_of
+from storage.sqlite.money_reads import SqliteMoney
+from storage.sqlite.settle import checkpoint, settle_or_bisect, transact
 from storage.store import (
     RoomState,
     StoreBroken,

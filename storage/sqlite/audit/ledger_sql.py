@@ -1,7 +1,7 @@
 """The audit's questions about the ledger itself: accounts, transfers, and what commands moved."""
 
 from rules.ledger import CURRENCY, DEBTS, SIDES, SYSTEM_ACCOUNTS, Reason
-from storage.audit_question import ACCEPTED, RARE, RETRACTED, TAKEN, Question, values
+from storage.sqlite.audit.question import ACCEPTED, RARE, RETRACTED, TAKEN, Question, values
 
 _CURRENCIES = values([(str(code), str(currency)) for code, currency in CURRENCY.items()])
 _DEBTS = values([(code,) for code in sorted(DEBTS)])

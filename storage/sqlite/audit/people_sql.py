@@ -1,7 +1,7 @@
 """The audit's questions about people as spenders: what they set, what they spent, who may give."""
 
 from rules.spending import WINDOWS
-from storage.audit_question import (
+from storage.sqlite.audit.question import (
     ACCEPTED,
     DAY_MS,
     HOUR_MS,

@@ -15,7 +15,7 @@ import structlog
 from rules.commands import AnyCommand
 from rules.results import Result, refuse
 from rules.settle import settle
-from storage.sqlite_rows import Connection, load, save
+from storage.sqlite.rows import Connection, load, save
 from storage.store import StoreBroken, StoreUnavailable
 
 log = structlog.get_logger()

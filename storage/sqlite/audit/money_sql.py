@@ -2,7 +2,7 @@
 what was listed for a person."""
 
 from rules.shop import MINOR_DIGITS
-from storage.audit_question import POLICY_OF, RARE, RETRACTED, Question, values
+from storage.sqlite.audit.question import POLICY_OF, RARE, RETRACTED, Question, values
 
 _POWERS = values([(currency, 10**digits) for currency, digits in MINOR_DIGITS.items()])
 

@@ -16,8 +16,8 @@ from rules.commands import read_command
 from rules.journal import GENESIS, seal
 from rules.rows import JournalRow
 from rules.settle import settle
-from storage.migrations import migrate
-from storage.sqlite_rows import load, save
+from storage.sqlite.migrations import migrate
+from storage.sqlite.rows import load, save
 
 TABLES = {
     "batch": "id",

@@ -12,8 +12,8 @@ from rules.ledger import CURRENCY, AccountCode, Reason
 from rules.policy import Policy
 from rules.rows import Room
 from storage.money import BoardLine
-from storage.sqlite_money_reads import read_user
-from storage.sqlite_rows import read_policy
+from storage.sqlite.money_reads import read_user
+from storage.sqlite.rows import read_policy
 from storage.store import RoomState, Wallet
 
 _ROOM = "id, title, creator, creator_name, status, epoch, seq, total_coins, opened_ms"

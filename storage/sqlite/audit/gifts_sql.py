@@ -1,7 +1,7 @@
 """The audit's questions about gifts: prices, rates, the rooms' logs, boards, levels and names."""
 
 from rules.ledger import Reason
-from storage.audit_question import ACCEPTED, DAY_MS, POLICY_OF, RETRACTED, STEPS, Question
+from storage.sqlite.audit.question import ACCEPTED, DAY_MS, POLICY_OF, RETRACTED, STEPS, Question
 
 RATES = """
   rate AS MATERIALIZED (

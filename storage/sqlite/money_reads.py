@@ -21,7 +21,7 @@ from rules.rows import (
     User,
 )
 from storage.money import BoardLine, EarningLine, GiftLine, PayoutFacts
-from storage.sqlite_rows import unpacked
+from storage.sqlite.rows import unpacked
 
 DAY_MS = 86_400_000
 

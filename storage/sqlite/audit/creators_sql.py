@@ -1,7 +1,7 @@
 """The audit's questions about creators: earning, holding, releasing, taking back, paying out."""
 
-from storage.audit_gifts_sql import RATES
-from storage.audit_question import (
+from storage.sqlite.audit.gifts_sql import RATES
+from storage.sqlite.audit.question import (
     ACCEPTED,
     DAY_MS,
     POLICY_OF,

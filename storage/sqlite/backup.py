@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rules.commands import RenewEpochs
-from storage import migrations
-from storage.audit import check_integrity
-from storage.audit_replay import TABLES, Wrong, check_journal
-from storage.sqlite import MEMORY, FileLock, connect_reader, connect_writer
-from storage.sqlite_settle import settle_batch
+from storage.sqlite import migrations
+from storage.sqlite.audit.checks import check_integrity
+from storage.sqlite.audit.replay import TABLES, Wrong, check_journal
+from storage.sqlite.settle import settle_batch
+from storage.sqlite.store import MEMORY, FileLock, connect_reader, connect_writer
 from storage.store import StoreError
 
 

@@ -11,7 +11,7 @@ APPLICATION_ID = 0x6C617267
 
 def scripts() -> list[str]:
     """The migrations in order; the first one makes version 1."""
-    folder = files("storage").joinpath("sql/sqlite")
+    folder = files("storage.sqlite").joinpath("sql")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return [folder.joinpath(name).read_text("utf-8") for name in names]
 

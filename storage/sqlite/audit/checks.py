@@ -10,11 +10,12 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-from storage import audit_replay, audit_sql
-from storage.audit_question import Question
-from storage.audit_replay import Wrong
-from storage.migrations import migrate, require_current
-from storage.sqlite import MEMORY, connect_reader
+from storage.sqlite.audit import questions
+from storage.sqlite.audit import replay as replaying
+from storage.sqlite.audit.question import Question
+from storage.sqlite.audit.replay import Wrong
+from storage.sqlite.migrations import migrate, require_current
+from storage.sqlite.store import MEMORY, connect_reader
 from storage.store import StoreError
 
 
@@ -49,11 +50,11 @@ def audit_connection(connection: sqlite3.Connection, *, replay: bool = True) -> 
     checks = [
         _check("integrity", lambda: check_integrity(connection)),
         _check("schema", lambda: check_schema(connection)),
-        _check("journal", lambda: audit_replay.check_journal(connection)),
+        _check("journal", lambda: replaying.check_journal(connection)),
     ]
-    checks += [_ask(connection, question) for question in audit_sql.QUESTIONS]
+    checks += [_ask(connection, question) for question in questions.QUESTIONS]
     if replay:
-        checks.append(_check("replay", lambda: audit_replay.check_replay(connection)))
+        checks.append(_check("replay", lambda: replaying.check_replay(connection)))
     return Audit(tuple(checks))
 
 

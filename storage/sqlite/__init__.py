@@ -1,0 +1,1 @@
+"""The ledger in one SQLite file: everything that knows SQLite lives in this folder."""
