@@ -22,8 +22,8 @@ from rules.results import Result
 from server import logs
 from server.app import App, running
 from server.clock import now_ms
-from server.config import Settings
-from server.hall import Hall
+from server.live.hall import Hall
+from server.settings.table import Settings
 from server.settlement import Order
 
 Batch = tuple[list[Order], list[Result]]

@@ -34,10 +34,10 @@ from rules.policy import PayoutRules, Policy, SpendingLimits
 from server import auth, logs
 from server.api import build_site
 from server.clock import now_ms
-from server.config import Settings
-from server.connection import Connection
 from server.demo import DEMO_ROOM, play
+from server.live.connection import Connection
 from server.payments import Provider, open_provider
+from server.settings.table import Settings
 from server.shell import Shell
 from storage import Store, StoreBroken, StoreError, open_store
 

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
 
-from server.config import Settings
-from server.config_values import TOKEN_SECRET_BYTES_MIN
+from server.settings.table import Settings
+from server.settings.values import TOKEN_SECRET_BYTES_MIN
 
 Role = Literal["viewer", "creator", "overlay", "admin"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)

@@ -17,8 +17,8 @@ from rules.commands import ReleaseDiamonds
 from rules.creators import due_day
 from rules.policy import Policy
 from rules.rows import Purchase
-from server import checkouts, notifications
 from server.clock import Clock
+from server.payments import checkouts, notifications
 from server.payments.contract import Provider, ProviderDown, ProviderRefused
 from server.settlement import Settlement
 from storage import Store, StoreUnavailable

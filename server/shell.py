@@ -22,19 +22,19 @@ from rules.commands import DisableEndpoint
 from rules.limits import TokenBucket, full_bucket
 from rules.policy import Policy
 from rules.results import Result
-from server.admission import Admission
 from server.auth import Identity, TokenFault, TokenVerifier
 from server.chores import Chores
 from server.clock import Clock, steady_ms
-from server.config import Settings
-from server.connection import Connection
-from server.hub import Hub
-from server.joins import Joins
+from server.live.admission import Admission
+from server.live.connection import Connection
+from server.live.hub import Hub
+from server.live.joins import Joins
+from server.live.wheel import Wheel
 from server.metrics import Metrics
 from server.payments import Provider
+from server.settings.table import Settings
 from server.settlement import Order, Settlement
 from server.webhooks import Guard, Poster, Worker
-from server.wheel import Wheel
 from storage import Store, StoreBroken
 
 log = structlog.get_logger()

@@ -18,7 +18,7 @@ import websockets
 
 from server.app import running
 from server.auth import issue
-from server.config import Settings
+from server.settings.table import Settings
 
 SECRET = "a secret of the tests, 32 bytes or more"
 API_KEY = "the-api-key-of-the-tests"

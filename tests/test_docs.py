@@ -9,8 +9,8 @@ import pytest
 
 from protocol.codes import CloseCode, Code
 from protocol.messages import ClientMessage, Event, ServerMessage
-from server.config import Settings
 from server.metrics import Metrics
+from server.settings.table import Settings
 from server.webhooks import TYPES
 
 ROOT = Path(__file__).parent.parent

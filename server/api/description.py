@@ -10,7 +10,7 @@ import msgspec
 from litestar import MediaType, Request, Response, get
 
 from protocol.messages import PROTOCOL_VERSION, ClientMessage, Event, ServerMessage
-from server.connection import PATH
+from server.live.connection import PATH
 
 _REF = "#/components/schemas/{name}"
 

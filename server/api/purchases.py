@@ -15,7 +15,6 @@ from litestar.response import Redirect
 from rules.commands import ChargeBack, RefundPurchase, StartPurchase
 from rules.outcomes import PurchaseStarted
 from rules.rows import Purchase
-from server import checkouts, notifications
 from server.api.access import (
     backend,
     base_url,
@@ -31,7 +30,15 @@ from server.api.access import (
 from server.api.errors import ApiError
 from server.api.pages import HEADERS
 from server.api.rooms import Limit, shell_of
-from server.payments import BadNotification, Declined, Paid, ProviderRefused, Sandbox
+from server.payments import (
+    BadNotification,
+    Declined,
+    Paid,
+    ProviderRefused,
+    Sandbox,
+    checkouts,
+    notifications,
+)
 from server.shell import Shell
 from web.checkout import checkout_page, price_text
 

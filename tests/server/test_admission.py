@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.admission import Admission, origin_allowed
+from server.live.admission import Admission, origin_allowed
 from serving import settings
 
 

@@ -28,7 +28,7 @@ from server.auth import (
     same_secret,
     verifier,
 )
-from server.config import Settings
+from server.settings.table import Settings
 
 SECRET = "a secret of at least thirty-two bytes"
 NOW_MS = 1_700_000_000_000

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from server import config
 from server.auth import Identity, TokenVerifier
-from server.cli import app, duration_s
-from server.cli_settings import spelt_as_switches
+from server.cli.main import app, duration_s
+from server.cli.settings import spelt_as_switches
+from server.settings import table as config
 
 SECRET = "0123456789abcdef0123456789abcdef"
 API_KEY = "fedcba9876543210"
@@ -63,7 +63,7 @@ def test_the_command_line_loads_nothing_heavy() -> None:
         "print([m for m in ('httpx', 'jwt', 'uvicorn', 'litestar', 'storage', 'structlog') "
         "if m in sys.modules])"
     )
-    root = Path(config.__file__).parents[1]
+    root = Path(config.__file__).parents[2]
     told = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
     )

@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 from builders import gift, grant, open_room, set_policy
 from ledgers import book, new_ledger
-from server import config
-from server.cli import app
+from server.cli.main import app
+from server.settings import table as config
 from storage.sqlite.store import FileLock
 
 TRANSFERS = 5

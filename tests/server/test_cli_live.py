@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from websockets.sync.client import connect
 
 from answering import answering
-from server.cli import app
+from server.cli.main import app
 from serving import API_KEY, BACKEND, ServerProcess, token
 
 PERIOD = ["--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"]

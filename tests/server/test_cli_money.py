@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from answering import Backend, answering
-from server import config
-from server.cli import app
-from server.cli_wording import moment, moment_ms, money, worded
+from server.cli.main import app
+from server.cli.wording import moment, moment_ms, money, worded
+from server.settings import table as config
 
 API_KEY = "fedcba9876543210"
 TOKEN = "admins.own.token"
@@ -426,7 +426,7 @@ def test_serve_names_every_mistake_of_a_file_of_gifts_or_prices(
     command = [sys.executable, "-m", "server.cli", "serve", "--port", "0", *secrets]
     ended = subprocess.run(
         [*command, f"--{flag}", str(elsewhere / "own.toml")],
-        cwd=Path(config.__file__).parents[1],
+        cwd=Path(config.__file__).parents[2],
         env={"LARGESSE_DATABASE": f"sqlite:///{elsewhere / 'b.db'}"},
         capture_output=True,
         text=True,

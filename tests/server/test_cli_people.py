@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from answering import Backend, answering
-from server import config
-from server.cli import app
+from server.cli.main import app
+from server.settings import table as config
 
 API_KEY = "fedcba9876543210"
 AT_MS = 1_748_800_000_000  # 2025-06-01 17:46:40 UTC

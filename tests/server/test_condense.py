@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.events import Event
-from server.condense import MERGE_ABOVE, Entry, condense
+from server.live.condense import MERGE_ABOVE, Entry, condense
 
 
 def entry(seq: int, kind: str = "gift", **fields: Any) -> Entry:

@@ -10,7 +10,7 @@ import builders
 from ledgers import book, new_ledger
 from rules.events import Event
 from rules.rows import Room as BookedRoom
-from server.room import COMMIT_MS, Room, decode_payload, encode_payload, plain_frame
+from server.live.room import COMMIT_MS, Room, decode_payload, encode_payload, plain_frame
 from storage import RoomState
 
 WINDOW_MS = 3_000

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from server.wheel import SLOTS, Wheel
+from server.live.wheel import SLOTS, Wheel
 
 
 def test_everybody_is_visited_once_a_turn() -> None:

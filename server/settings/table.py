@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from server.config_values import (
+from server.settings.values import (
     Row,
     Value,
     Wrong,

@@ -20,10 +20,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from server import cli_money, cli_people, cli_remote, cli_webhooks, config
-from server.cli_output import DONE, NO, WRONG_USE, fail, print_json, print_table, say
-from server.cli_settings import Flags, Run, SettingsCommand, load, with_settings
+from server.cli import money, people, remote, webhooks
+from server.cli.output import DONE, NO, WRONG_USE, fail, print_json, print_table, say
+from server.cli.settings import Flags, Run, SettingsCommand, load, with_settings
 from server.clock import now_ms
+from server.settings import table as config
 
 TTL_S_MAX = 3_660 * 86_400  # ten years; a token that lives longer is a mistake
 SECRET_BYTES = 32
@@ -342,18 +343,18 @@ def _faults_as_sentences() -> Iterator[None]:
 # --- asking a running server --------------------------------------------------------------------
 
 for group in (
-    cli_remote.room,
-    cli_money.purchase,
-    cli_money.payout,
-    cli_people.user,
-    cli_people.creator,
-    cli_webhooks.webhook,
-    cli_money.suspense,
-    cli_money.correction,
+    remote.room,
+    money.purchase,
+    money.payout,
+    people.user,
+    people.creator,
+    webhooks.webhook,
+    money.suspense,
+    money.correction,
 ):
     app.add_typer(group)
-app.command("grant")(cli_remote.grant)
-app.command("wallet")(cli_remote.wallet)
+app.command("grant")(remote.grant)
+app.command("wallet")(remote.wallet)
 
 
 @app.command(
@@ -381,7 +382,3 @@ def _loadtest(ctx: typer.Context) -> None:
     own.command("loadtest")(loadtest)
     code = own(ctx.args, prog_name="largesse loadtest", standalone_mode=False)
     raise typer.Exit(code if isinstance(code, int) else DONE)
-
-
-if __name__ == "__main__":
-    main()

@@ -27,13 +27,13 @@ from rules.limits import full_bucket
 from rules.outcomes import GiftAccepted, Refused, UserErased
 from rules.results import Reminder, Result
 from server.clock import Clock, seconds, steady_ms
-from server.config import Settings
-from server.connection import Connection
-from server.hall import Hall
+from server.live.connection import Connection
+from server.live.hall import Hall
+from server.live.room import Room, decode_payload, encode_payload
+from server.live.users import UserHere
 from server.metrics import Metrics
-from server.room import Room, decode_payload, encode_payload
+from server.settings.table import Settings
 from server.settlement import Order
-from server.users import UserHere
 
 log = structlog.get_logger()
 

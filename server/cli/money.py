@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from server.cli_asking import (
+from server.cli.asking import (
     COINS_MAX,
     CSV,
     JSON,
@@ -31,8 +31,8 @@ from server.cli_asking import (
     tell_rows,
     write_file,
 )
-from server.cli_output import NO, print_json, say
-from server.cli_wording import count, money
+from server.cli.output import NO, print_json, say
+from server.cli.wording import count, money
 
 FILE_TYPES = {"csv": CSV, "json": JSON}
 RESULTS_BYTES_MAX = 4 * 1024 * 1024  # the API's own limit

@@ -19,11 +19,11 @@ import structlog
 
 from protocol import Code, Phase, encode_refusal
 from protocol.messages import Join
-from server.hall import Hall
-from server.room import Room, plain_frame
+from server.live.hall import Hall
+from server.live.room import Room, plain_frame
 
 if TYPE_CHECKING:
-    from server.connection import Connection
+    from server.live.connection import Connection
     from server.shell import Shell
 
 log = structlog.get_logger()

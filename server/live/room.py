@@ -33,7 +33,7 @@ from protocol.messages import (
 )
 from rules.boards import Board
 from rules.events import Event, speaks_of
-from server.condense import Entry, condense
+from server.live.condense import Entry, condense
 from storage import RoomState
 
 BOARD_TOP = 10

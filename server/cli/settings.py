@@ -14,8 +14,8 @@ from typing import Annotated, Any, Concatenate
 import typer
 from typer.core import TyperCommand
 
-from server import config
-from server.cli_output import WRONG_USE, fail
+from server.cli.output import WRONG_USE, fail
+from server.settings import table as config
 
 Flags = Mapping[str, str]
 Run = Callable[Concatenate[Flags, Path | None, ...], None]

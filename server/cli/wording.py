@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from server.cli_output import WRONG_USE, fail
+from server.cli.output import WRONG_USE, fail
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DURATIONS = ("duration_ms",)

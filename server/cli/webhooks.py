@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from server.cli_asking import (
+from server.cli.asking import (
     Limit,
     Remote,
     asks,
@@ -18,8 +18,8 @@ from server.cli_asking import (
     tell,
     tell_list,
 )
-from server.cli_output import NO, WRONG_USE, fail, say
-from server.cli_wording import moment_ms
+from server.cli.output import NO, WRONG_USE, fail, say
+from server.cli.wording import moment_ms
 
 webhook = typer.Typer(
     name="webhook",

@@ -8,7 +8,7 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 from rules.limits import full_bucket
-from server.config import Settings
+from server.settings.table import Settings
 
 
 class Admission:

@@ -41,10 +41,10 @@ from protocol.messages import (
 )
 from rules.commands import SendGift
 from rules.limits import TokenBucket, full_bucket
-from server.admission import origin_allowed
 from server.auth import Identity, TokenFault
 from server.clock import steady_ms
-from server.users import UserHere
+from server.live.admission import origin_allowed
+from server.live.users import UserHere
 
 if TYPE_CHECKING:
     from server.shell import Shell

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from server.cli_asking import (
+from server.cli.asking import (
     JSON,
     PAGE_MAX,
     Force,
@@ -33,9 +33,9 @@ from server.cli_asking import (
     tell_rows,
     write_file,
 )
-from server.cli_output import WRONG_USE, clean, fail, print_json, say
-from server.cli_remote import UserId
-from server.cli_wording import count, moment_ms
+from server.cli.output import WRONG_USE, clean, fail, print_json, say
+from server.cli.remote import UserId
+from server.cli.wording import count, moment_ms
 
 RATE_PERMILLE_MAX = 1_000
 LIMIT_NAMES = ("daily", "weekly", "monthly", "per_gift")

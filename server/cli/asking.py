@@ -20,10 +20,10 @@ from urllib.parse import quote
 
 import typer
 
-from server.cli_output import NO, UNREACHABLE, WRONG_USE, clean, fail, print_json, print_table, say
-from server.cli_output import pairs as as_rows
-from server.cli_wording import worded
-from server.config import variable
+from server.cli.output import NO, UNREACHABLE, WRONG_USE, clean, fail, print_json, print_table, say
+from server.cli.output import pairs as as_rows
+from server.cli.wording import worded
+from server.settings.table import variable
 
 if TYPE_CHECKING:
     import httpx

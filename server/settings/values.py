@@ -1,6 +1,6 @@
 """What one setting may be: the kinds of values, and the check of each value that needs one.
 
-`config` holds the table and knows where values come from; this module knows only single values. A
+`table` holds the settings and knows where values come from; this module knows only single values. A
 check takes the text of a value and answers what is wrong with it, as a sentence that says what to
 do, or None.
 """

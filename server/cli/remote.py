@@ -1,14 +1,14 @@
 """The verbs of a show: room, grant, wallet (protocol.md, section 2).
 
-What operators do with money, people and webhooks is in cli_money, cli_people and cli_webhooks; how
-any of them asks the server is in cli_asking.
+What operators do with money, people and webhooks is in money.py, people.py and webhooks.py; how any
+of them asks the server is in asking.py.
 """
 
 from typing import Annotated
 
 import typer
 
-from server.cli_asking import (
+from server.cli.asking import (
     COINS_MAX,
     Limit,
     Reason,
@@ -21,7 +21,7 @@ from server.cli_asking import (
     tell,
     tell_list,
 )
-from server.cli_wording import count
+from server.cli.wording import count
 
 room = typer.Typer(
     name="room",

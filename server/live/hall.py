@@ -6,8 +6,8 @@ or in `waiting` (joins at the next frame boundary, so that its snapshot and the 
 
 from collections.abc import Callable
 
-from server.connection import Connection
-from server.room import Room
+from server.live.connection import Connection
+from server.live.room import Room
 
 BOARD_MS = 250
 """Boards and viewer counts are states: only the latest matters, so they are sent less often."""

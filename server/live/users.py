@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rules.limits import TokenBucket
 
 if TYPE_CHECKING:
-    from server.connection import Connection
+    from server.live.connection import Connection
 
 
 class UserHere:

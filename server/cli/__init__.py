@@ -1,0 +1,1 @@
+"""The command `largesse`: verbs of the operator, and of whoever asks a running server."""

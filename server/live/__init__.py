@@ -1,0 +1,1 @@
+"""The live half: connections, rooms and what everybody in them sees."""

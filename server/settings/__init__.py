@@ -1,0 +1,1 @@
+"""The settings: one table, and where its values come from."""
