@@ -16,7 +16,7 @@ from server.api.errors import ApiError
 from server.api.rooms import Limit, shell_of
 from server.shell import Shell
 from server.webhooks import TYPES, Guard, secret_of
-from storage.deliveries import State as DeliveryState
+from storage.deliveries import DeliveryState
 
 ENDPOINTS_MAX = 50
 """Each costs an entry for every event that it wants."""

@@ -22,9 +22,9 @@ from rules.events import Event
 from rules.policy import Policy
 from rules.results import Result
 from rules.rows import Room
-from storage.deliveries import Deliveries
 from storage.money import BoardLine
 from storage.sqlite import reads
+from storage.sqlite.deliveries import SqliteDeliveries
 from storage.sqlite.migrations import require_current, set_up_if_new, version_of
 from storage.sqlite.money_reads import SqliteMoney
 from storage.sqlite.settle import checkpoint, settle_or_bisect, transact
@@ -138,7 +138,7 @@ class SqliteStore:
         """Answers what people look up, so that a long answer does not hold up those who join."""
         self._since_checkpoint = 0
         self._broken = False
-        self.deliveries = Deliveries(self._transact, self._browse)
+        self.deliveries = SqliteDeliveries(self._transact, self._browse)
         self.money = SqliteMoney(self._browse)
 
     @classmethod

@@ -13,9 +13,9 @@ from builders import gift, grant, open_room, set_policy
 from ledgers import NOW_MS
 from rules.rows import Endpoint
 from server.webhooks import secret_of, signing
-from storage import deliveries as module
 from storage import open_store
 from storage.deliveries import Attempted, Deliveries, Entered
+from storage.sqlite import deliveries as module
 from storage.sqlite.store import SqliteStore
 from storage.store import StoreUnavailable
 

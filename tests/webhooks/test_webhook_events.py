@@ -21,7 +21,8 @@ from builders import (
 from ledgers import NOW_MS, book, new_ledger
 from rules.outcomes import AnyOutcome
 from server.webhooks import TYPES, events
-from storage.deliveries import JournalEntry, journal
+from storage.deliveries import JournalEntry
+from storage.sqlite.deliveries import journal
 
 MOMENT = "2023-11-14T22:13:20.000Z"
 
