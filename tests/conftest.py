@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from serving import ServerProcess
+from kit.servers.serving import ServerProcess
 
-pytest.register_assert_rewrite("contract_table", "http_asking", "ledger_tables", "shelf")
+pytest.register_assert_rewrite("kit.disks", "kit.tables", "kit.servers.http_asking")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import httpx
 import websockets
 
 import storage
-from serving import BACKEND, Client, ServerProcess, token
+from kit.servers.serving import BACKEND, Client, ServerProcess, token
 
 PAGE = Path(__file__).parent.parent / "docs" / "story.md"
 PEOPLE = ("ann", "cleo", "dora")

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from serving import BACKEND, ServerProcess, token
-from tools import need
+from kit.servers.serving import BACKEND, ServerProcess, token
+from kit.servers.tools import need
 
 COINS = 3_000
 """Enough for one dear gift and some small ones, little enough to spend in a test."""

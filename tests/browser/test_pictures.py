@@ -19,7 +19,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from serving import free_port
+from kit.servers.serving import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-import builders
+from kit.building import builders
 from protocol.codec import decode_event
 from protocol.messages import Combo, GiftEvent, GiftHidden, GiftRetracted, Giver, Person, RoomClosed
 from rules.book import new_book

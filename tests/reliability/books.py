@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import httpx
 
 import storage
+from kit.servers.serving import BACKEND
 from protocol.messages import Gift
 from reliability.load import COINS, ROOM, Ack, Load, Watcher
-from serving import BACKEND
 
 PAGE = 200
 

@@ -16,11 +16,11 @@ from typing import NamedTuple
 import httpx
 import websockets
 
+from kit.servers.serving import BACKEND, token
 from loadtest.frames import summarise
 from loadtest.ledger import Ledger
 from protocol.codec import decode_server, encode
 from protocol.messages import Accepted, Events, Gift, Join, Joined, Refused, ResumePoint
-from serving import BACKEND, token
 
 Say = Callable[[str], None]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from kit.servers.serving import ServerProcess
 from reliability.books import check_after_kill, check_at_the_end, read_log, replays
 from reliability.load import Load, Say, wait_for
-from serving import ServerProcess
 
 RESTART_S_MAX = 5.0
 """The aim is 2 s; machines of CI are shared. The campaign prints what it measured."""

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import pytest
 
+from kit.servers.serving import ServerProcess
+from kit.servers.tools import strace
 from reliability import tracing
 from reliability.books import check_after_kill, check_at_the_end, read_log
 from reliability.load import Load, Say, wait_for
-from serving import ServerProcess
-from tools import strace
 
 FLAGS = {"gift-rate": 100_000, "gift-burst": 100_000, "message-rate": 10_000}
 REACHED_S_MAX = 10.0

@@ -18,12 +18,12 @@ import httpx
 import pytest
 import websockets
 
-from buying import HOOK, signed
-from http_asking import bearer
+from kit.building.buying import HOOK, signed
+from kit.servers.http_asking import bearer
+from kit.servers.serving import BACKEND, ServerProcess
 from reliability.books import check_audit
 from reliability.load import ROOM, connection, join
 from server.payments import Paid
-from serving import BACKEND, ServerProcess
 
 CONNECTIONS = 200
 OPENING_AT_ONCE = 25

@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from buying import HOOK, signed
+from kit.building.buying import HOOK, signed
+from kit.servers.serving import BACKEND, ServerProcess
 from reliability.books import check_audit
 from reliability.load import Say
 from server.payments import ChargedBack, Declined, Notification, Paid, RefundSeen
-from serving import BACKEND, ServerProcess
 
 COINS = 100
 AT_ONCE = 40

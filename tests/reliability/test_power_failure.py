@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import apsw
 import pytest
 
-from builders import close_room, gift, grant, hide, open_room, retract, set_policy
-from ledgers import NOW_MS, new_ledger
-from recording_disk import Crash, Op, RecordingDisk, crashes
+from kit.building.builders import close_room, gift, grant, hide, open_room, retract, set_policy
+from kit.building.ledgers import NOW_MS, new_ledger
+from kit.disks.recording_disk import Crash, Op, RecordingDisk, crashes
 from rules.commands import AnyCommand, write
 from rules.outcomes import STORED_REFUSALS, Refused
 from rules.results import Result

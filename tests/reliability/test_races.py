@@ -18,9 +18,9 @@ import httpx
 import pytest
 import websockets
 
+from kit.servers.serving import BACKEND, ServerProcess
 from reliability.books import check_audit
 from reliability.load import ROOM, connection, join
-from serving import BACKEND, ServerProcess
 
 CONNECTIONS = 1_000
 USER = "rita"

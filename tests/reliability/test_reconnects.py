@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kit.servers.serving import API_KEY, SECRET, ServerProcess
 from reliability.books import check_audit, check_watchers, read_log
 from reliability.load import ROOM, Load, Say, Watcher, wait_for
-from serving import API_KEY, SECRET, ServerProcess
 
 ROOT = Path(__file__).parents[2]
 VIEWERS = 100

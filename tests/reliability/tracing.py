@@ -11,7 +11,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-from serving import ServerProcess
+from kit.servers.serving import ServerProcess
 
 CALLS = ("fdatasync", "pwrite64", "write")
 

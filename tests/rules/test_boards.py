@@ -4,7 +4,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-import builders
+from kit.building import builders
 from rules.boards import Board
 from rules.book import Book, new_book
 from rules.settle import settle

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-import builders
+from kit.building import builders
 from rules.book import Book, new_book
 from rules.combos import GIFTS_MAX, Combo, continue_combo
 from rules.settle import settle

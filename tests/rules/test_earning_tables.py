@@ -1,12 +1,12 @@
 """What creators earn, as tables: rates, holding, clawback, payouts, reversals.
 
-How they are read is told in tests/ledger_tables.py. A cake is 25 coins: 12,500 millidiamonds at the
-usual rate of 500. The small bundle is 100 coins.
+How they are read is told in kit/tables/ledger_tables.py. A cake is 25 coins: 12,500
+millidiamonds at the usual rate of 500. The small bundle is 100 coins.
 """
 
 import pytest
 
-from ledger_tables import check_table
+from kit.tables.ledger_tables import check_table
 
 PAYOUTS = "payouts.minimum_millidiamonds=10_000 payouts.review_first=false"
 

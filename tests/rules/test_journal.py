@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-import builders
+from kit.building import builders
 from rules.book import new_book
 from rules.commands import fingerprint, read_command
 from rules.journal import GENESIS, seal

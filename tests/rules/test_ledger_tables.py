@@ -1,13 +1,13 @@
 """The rules of the ledger as tables: one scenario each, in the manner of TigerBeetle's
 state_machine_tests.
 
-How they are read is told in tests/ledger_tables.py; money is in test_money_tables.py.
+How they are read is told in kit/tables/ledger_tables.py; money is in test_money_tables.py.
 """
 
 import pytest
 
-import builders
-from ledger_tables import check_conserved, check_table
+from kit.building import builders
+from kit.tables.ledger_tables import check_conserved, check_table
 from rules.book import new_book
 from rules.outcomes import Refused
 from rules.settle import settle

@@ -4,7 +4,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-import builders
+from kit.building import builders
 from rules.book import new_book
 from rules.levels import THRESHOLDS, level_of
 from rules.settle import settle

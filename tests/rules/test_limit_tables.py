@@ -1,11 +1,11 @@
 """What users may spend, as tables: their own limits and the operator's, pauses, freezing, levels.
 
-How they are read is told in tests/ledger_tables.py. A rose is 1 coin, a cake 25, a lion 500.
+How they are read is told in kit/tables/ledger_tables.py. A rose is 1 coin, a cake 25, a lion 500.
 """
 
 import pytest
 
-from ledger_tables import check_table
+from kit.tables.ledger_tables import check_table
 
 TABLES = {
     "a limit for one gift": """

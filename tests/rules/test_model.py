@@ -1,7 +1,7 @@
 """The real store against a dictionary, through any history of commands, restarts and crashes.
 
-The model is tests/ledger_model.py and tests/money_model.py; what is done with money is in
-tests/money_machine.py. The machine says the same to both, and every answer, balance,
+The model is kit/model/ledger_model.py and kit/model/money_model.py; what is done with money is in
+kit/model/money_machine.py. The machine says the same to both, and every answer, balance,
 total, log and board must agree. A restart closes the store and opens it again; a crash abandons it
 and opens what is on the disk at that moment, as after a `kill -9`.
 """
@@ -27,9 +27,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import builders
-from ledger_model import PERMILLE, WINDOW_MS, Model, said
-from money_machine import POLICY, MoneyRules
+from kit.building import builders
+from kit.model.ledger_model import PERMILLE, WINDOW_MS, Model, said
+from kit.model.money_machine import POLICY, MoneyRules
 from rules.commands import AnyCommand, SendGift, SetPolicy
 from rules.outcomes import GiftAccepted
 from rules.policy import CLAWBACKS

@@ -1,12 +1,12 @@
 """Coins for money as tables: purchases, lots, refunds, chargebacks, what goes to a person.
 
-How they are read is told in tests/ledger_tables.py. The small bundle is 100 coins for 95 minor
+How they are read is told in kit/tables/ledger_tables.py. The small bundle is 100 coins for 95 minor
 units; a purchase of exact `coins` costs one a coin.
 """
 
 import pytest
 
-from ledger_tables import check_table
+from kit.tables.ledger_tables import check_table
 
 TABLES = {
     "a purchase is credited once, whatever the provider says again": """

@@ -1,6 +1,6 @@
 """Properties of `settle` that hold for any list of commands, however it is cut into batches.
 
-The store of these tests is tests/shelf.py, the commands are drawn by tests/histories.py.
+The store of these tests is kit/disks/shelf.py, the commands are drawn by kit/building/histories.py.
 """
 
 import copy
@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histories import AFTER_THE_START, DAY_MS, HOUR_MS, START, name_newest, scripts
+from kit.building.histories import AFTER_THE_START, DAY_MS, HOUR_MS, START, name_newest, scripts
+from kit.disks.shelf import Shelf, tables_of
 from rules.book import Book, new_book
 from rules.commands import AnyCommand, read_command
 from rules.ledger import CURRENCY, DEBTS, SYSTEM, AccountCode
@@ -20,7 +21,6 @@ from rules.outcomes import GiftAccepted, Refused
 from rules.results import Result
 from rules.rows import Room
 from rules.settle import settle
-from shelf import Shelf, tables_of
 
 NOW_MS = 1_700_000_000_000
 steps_ms = st.sampled_from([2, 2, 2, 0, HOUR_MS, DAY_MS, 8 * DAY_MS, -50])

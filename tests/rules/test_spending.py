@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-import builders
+from kit.building import builders
 from rules.book import new_book
 from rules.outcomes import GiftAccepted
 from rules.results import Result

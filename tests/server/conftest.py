@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from websockets.frames import Frame, Opcode
 
-from contract_table import check_message, fits
-from serving import Client, Live, live, token
+from kit.servers.serving import Client, Live, live, token
+from kit.tables.contract_table import check_message, fits
 
 # --- a room of its own on a shared server --------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kit.servers.serving import settings
 from server.live.admission import Admission, origin_allowed
-from serving import settings
 
 
 def test_so_many_in_all() -> None:

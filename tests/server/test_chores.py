@@ -14,7 +14,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from http_asking import bearer, refused
+from kit.servers.http_asking import bearer, refused
+from kit.servers.serving import BACKEND, ServerProcess, live
 from payments.stripe_stand_in import Answer, refusal, stripe_stand_in
 from reliability.books import check_audit
 from rules.commands import AttachCheckout, StartPurchase
@@ -22,7 +23,6 @@ from rules.outcomes import PurchaseStarted
 from server import chores
 from server.chores import Chores
 from server.settlement import Settlement
-from serving import BACKEND, ServerProcess, live
 
 SESSIONS, REFUNDS = "/v1/checkout/sessions", "/v1/refunds"
 WEBHOOK_SECRET = "whsec_of_the_tests"

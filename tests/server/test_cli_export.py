@@ -16,8 +16,8 @@ import pytest
 from beancount.loader import load_string
 from typer.testing import CliRunner, Result
 
-from builders import gift, grant, open_room, set_policy
-from ledgers import book, new_ledger
+from kit.building.builders import gift, grant, open_room, set_policy
+from kit.building.ledgers import book, new_ledger
 from server.cli.main import app
 from server.settings import table as config
 from storage.sqlite.store import FileLock

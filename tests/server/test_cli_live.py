@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 from websockets.sync.client import connect
 
-from answering import answering
+from kit.servers.answering import answering
+from kit.servers.serving import API_KEY, BACKEND, ServerProcess, token
 from server.cli.main import app
-from serving import API_KEY, BACKEND, ServerProcess, token
 
 PERIOD = ["--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from answering import Backend, answering
+from kit.servers.answering import Backend, answering
 from server.cli.main import app
 from server.cli.wording import moment, moment_ms, money, worded
 from server.settings import table as config

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from answering import Backend, answering
+from kit.servers.answering import Backend, answering
 from server.cli.main import app
 from server.settings import table as config
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import websockets
 
-from serving import Live, live, token
+from kit.servers.serving import Live, live, token
 
 Check = Callable[[dict[str, Any]], None]
 

@@ -2,8 +2,8 @@
 
 import time
 
+from kit.servers.serving import live
 from rules.commands import SendGift
-from serving import live
 
 
 async def test_a_gift_is_booked_seen_and_answered() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from serving import live, token
+from kit.servers.serving import live, token
 
 
 def as_user(user):

@@ -7,11 +7,11 @@ import re
 import pytest
 import pytest_asyncio
 
-from earning import EARNS, asked, diamonds, earn, open_payout, release
-from http_asking import bearer, get, refused
+from kit.building.earning import EARNS, asked, diamonds, earn, open_payout, release
+from kit.servers.http_asking import bearer, get, refused
+from kit.servers.serving import live
 from rules.commands import RejectPayout, RequestPayout
 from server.api.bank_files import PAGE, RESULTS_MAX, major_units
-from serving import live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

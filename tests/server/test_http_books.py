@@ -3,9 +3,9 @@
 import pytest
 import pytest_asyncio
 
-from earning import EARNS, diamonds, earn
-from http_asking import bearer, get, post, refused
-from serving import live
+from kit.building.earning import EARNS, diamonds, earn
+from kit.servers.http_asking import bearer, get, post, refused
+from kit.servers.serving import live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,8 +9,8 @@ import re
 import httpx
 import pytest
 
-from http_asking import bearer, get, post, refused
-from serving import live
+from kit.servers.http_asking import bearer, get, post, refused
+from kit.servers.serving import live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

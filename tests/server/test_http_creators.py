@@ -7,10 +7,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from earning import EARNS
-from http_asking import bearer, get, refused
+from kit.building.earning import EARNS
+from kit.servers.http_asking import bearer, get, refused
+from kit.servers.serving import live
 from server.api.creators import first_day
-from serving import live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

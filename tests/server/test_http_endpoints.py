@@ -8,11 +8,11 @@ import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook
 
-from earning import EARNS
-from http_asking import bearer, get, refused
-from receiving import receiving
+from kit.building.earning import EARNS
+from kit.servers.http_asking import bearer, get, refused
+from kit.servers.receiving import receiving
+from kit.servers.serving import SECRET, live
 from server.webhooks import TYPES, secret_of
-from serving import SECRET, live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,7 +7,7 @@ import gc
 import httpx
 import pytest
 
-from http_asking import get, refused
+from kit.servers.http_asking import get, refused
 from server.api import people
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

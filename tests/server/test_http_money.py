@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from http_asking import bearer, get, post, refused
+from kit.servers.http_asking import bearer, get, post, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

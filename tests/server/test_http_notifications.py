@@ -8,12 +8,12 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from buying import HOOK, buy, now_ms, order, paid, purchase, signed, tell, wallet
-from http_asking import get, post, refused
+from kit.building.buying import HOOK, buy, now_ms, order, paid, purchase, signed, tell, wallet
+from kit.servers.http_asking import get, post, refused
+from kit.servers.serving import live
 from reliability.books import check_audit
 from server.payments import ChargebackWon, ChargedBack, Declined, Paid, RefundSeen, Sandbox
 from server.payments.signing import sign
-from serving import live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,10 +7,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from earning import EARNS, asked, diamonds, earn, open_payout
-from http_asking import bearer, get, post, refused
+from kit.building.earning import EARNS, asked, diamonds, earn, open_payout
+from kit.servers.http_asking import bearer, get, post, refused
+from kit.servers.serving import live
 from server.api.payouts import payout_flags
-from serving import live
 from storage import PayoutFacts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,12 +8,12 @@ import json
 import pytest
 import pytest_asyncio
 
-from buying import buy, now_ms, wallet
-from earning import EARNS, earn, open_payout
-from http_asking import bearer, get, post, refused
+from kit.building.buying import buy, now_ms, wallet
+from kit.building.earning import EARNS, earn, open_payout
+from kit.servers.http_asking import bearer, get, post, refused
+from kit.servers.serving import live
 from reliability.books import check_audit
 from server.api import people
-from serving import live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from buying import buy, order, paid, purchase, tell, wallet
-from http_asking import bearer, get, post, refused
+from kit.building.buying import buy, order, paid, purchase, tell, wallet
+from kit.servers.http_asking import bearer, get, post, refused
+from kit.servers.serving import live
 from reliability.books import check_audit
-from serving import live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from http_asking import bearer, get, post, refused
+from kit.servers.http_asking import bearer, get, post, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

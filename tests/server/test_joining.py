@@ -1,6 +1,6 @@
 """Joining and gifting without waiting for each other's answers, and being told to wait."""
 
-from serving import Live, live
+from kit.servers.serving import Live, live
 
 
 async def test_a_gift_may_follow_its_join_at_once() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-import builders
-from ledgers import book, new_ledger
+from kit.building import builders
+from kit.building.ledgers import book, new_ledger
 from rules.events import Event
 from rules.rows import Room as BookedRoom
 from server.live.room import COMMIT_MS, Room, decode_payload, encode_payload, plain_frame

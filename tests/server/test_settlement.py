@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from builders import gift, grant
+from kit.building.builders import gift, grant
 from rules.outcomes import Granted, Refused
 from rules.results import Result
 from server.metrics import Metrics

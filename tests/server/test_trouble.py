@@ -20,8 +20,8 @@ from websockets.frames import Close, Opcode
 import storage
 from fanout import Batch
 from fanout.local import LocalBus
+from kit.servers.serving import BACKEND, Client, Live, ServerProcess, live, settings
 from server.app import serving
-from serving import BACKEND, Client, Live, ServerProcess, live, settings
 
 
 def close_code(frames: list[tuple[int, bytes]]) -> int | None:

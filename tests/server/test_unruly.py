@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from serving import live
+from kit.servers.serving import live
 
 UPGRADE_WITHOUT_KEY = (
     b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -9,7 +9,7 @@ import json
 import pytest
 from websockets.frames import Close, Opcode
 
-from serving import Client, live
+from kit.servers.serving import Client, live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,7 +14,7 @@ import jwt
 import pytest
 import websockets
 
-from serving import API_KEY, SECRET, live, token
+from kit.servers.serving import API_KEY, SECRET, live, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

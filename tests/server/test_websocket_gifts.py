@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from serving import live
+from kit.servers.serving import live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -3,10 +3,10 @@
 import pytest
 import pytest_asyncio
 
-from buying import buy, now_ms, paid, tell, wallet
-from http_asking import bearer
+from kit.building.buying import buy, now_ms, paid, tell, wallet
+from kit.servers.http_asking import bearer
+from kit.servers.serving import live
 from rules.levels import THRESHOLDS
-from serving import live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-from builders import gift, grant, open_room, set_policy
+from kit.building.builders import gift, grant, open_room, set_policy
 from rules.outcomes import GiftAccepted
 from storage import Store, StoreError, open_store, sqlite
 

@@ -8,8 +8,10 @@ from typing import get_args
 import pytest
 
 import storage
-from builders import gift, grant, open_room, set_policy
-from ledgers import NOW_MS, new_ledger
+from kit.building.builders import gift, grant, open_room, set_policy
+from kit.building.ledgers import NOW_MS, new_ledger
+from kit.building.whole_history import whole_history
+from kit.disks.tampering import failed, tamper
 from rules.commands import AnyCommand
 from rules.journal import GENESIS, seal
 from rules.ledger import Reason
@@ -18,8 +20,6 @@ from storage.sqlite.audit.checks import audit_connection
 from storage.sqlite.audit.question import Question
 from storage.sqlite.audit.questions import QUESTIONS
 from storage.sqlite.audit.replay import history
-from tampering import failed, tamper
-from whole_history import whole_history
 
 
 def test_books_that_are_right_pass_every_check_with_figures() -> None:

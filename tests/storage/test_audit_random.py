@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-import builders as b
-from ledgers import NOW_MS, book, new_ledger
+from kit.building import builders as b
+from kit.building.ledgers import NOW_MS, book, new_ledger
+from kit.disks.tampering import failed
 from storage.sqlite.audit.checks import audit_connection
-from tampering import failed
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ledgers import rows
+from kit.building.ledgers import rows
+from kit.building.whole_history import whole_history
+from kit.disks.tampering import TAMPERING, failed, tamper, without_protection
 from storage.sqlite.audit.checks import audit_connection
 from storage.sqlite.audit.replay import TABLES
-from tampering import TAMPERING, failed, tamper, without_protection
-from whole_history import whole_history
 
 
 @pytest.mark.parametrize(

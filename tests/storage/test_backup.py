@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import storage
-from builders import gift, grant, open_room, set_policy
-from ledgers import NOW_MS, book, dump, new_ledger
+from kit.building.builders import gift, grant, open_room, set_policy
+from kit.building.ledgers import NOW_MS, book, dump, new_ledger
 from rules.commands import RenewEpochs, read_command
 from storage import StoreError, open_store
 from storage.sqlite.migrations import newest

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builders import gift, grant, open_room, retract, set_policy
-from histories import AFTER_THE_START, DAY_MS, HOUR_MS, START, name_newest, scripts
-from ledgers import NOW_MS, dump, dump_without_batches, new_ledger
+from kit.building.builders import gift, grant, open_room, retract, set_policy
+from kit.building.histories import AFTER_THE_START, DAY_MS, HOUR_MS, START, name_newest, scripts
+from kit.building.ledgers import NOW_MS, dump, dump_without_batches, new_ledger
 from rules.book import new_book
 from rules.commands import AnyCommand, read_command
 from rules.outcomes import GiftAccepted

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-import builders
-from ledgers import book, codes, dump, new_ledger
+from kit.building import builders
+from kit.building.ledgers import book, codes, dump, new_ledger
 from storage.sqlite.audit.checks import audit_connection
 from storage.sqlite.settle import checkpoint
 

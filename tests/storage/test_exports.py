@@ -20,8 +20,8 @@ from beancount.loader import load_string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import gift, grant, hide, open_room, retract, set_policy
-from ledgers import NOW_MS, book, new_ledger
+from kit.building.builders import gift, grant, hide, open_room, retract, set_policy
+from kit.building.ledgers import NOW_MS, book, new_ledger
 from rules.ledger import CURRENCY, AccountCode, Reason
 from storage import StoreError
 from storage.exports import FORMATS, Line, appearing, export_csv, plain_cell, trial_balance

@@ -13,8 +13,8 @@ from beancount.loader import load_string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import grant, set_policy
-from ledgers import NOW_MS, book, new_ledger
+from kit.building.builders import grant, set_policy
+from kit.building.ledgers import NOW_MS, book, new_ledger
 from rules.ledger import CURRENCY, SYSTEM_ACCOUNTS, AccountCode, Currency
 from storage.exports import export_csv, trial_balance
 from storage.exports_beancount import ROOTS, account_name, export_beancount

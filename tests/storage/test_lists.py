@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-import builders
-from ledgers import NOW_MS, book, new_ledger
+from kit.building import builders
+from kit.building.ledgers import NOW_MS, book, new_ledger
 from rules.book import new_book
 from rules.rows import Payout, Purchase
 from storage.money import MoneyReads

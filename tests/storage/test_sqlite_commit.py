@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from builders import gift, grant, hide, open_room, retract, set_policy
-from ledgers import NOW_MS, book, codes, dump, new_ledger, rows
+from kit.building.builders import gift, grant, hide, open_room, retract, set_policy
+from kit.building.ledgers import NOW_MS, book, codes, dump, new_ledger, rows
 from rules.commands import AnyCommand
 from rules.outcomes import Refused
 from rules.results import Result

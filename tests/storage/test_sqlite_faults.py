@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 import storage
-from builders import gift, grant, open_room, set_policy
-from ledgers import NOW_MS, codes, new_ledger
+from kit.building.builders import gift, grant, open_room, set_policy
+from kit.building.ledgers import NOW_MS, codes, new_ledger
+from kit.servers.tools import strace
 from rules.outcomes import GiftAccepted
 from storage import Store, StoreError, StoreUnavailable, open_store
 from storage.sqlite.migrations import newest
 from storage.sqlite.store import FileLock, SqliteStore
-from tools import strace
 
 WORKER = Path(__file__).with_name("gift_worker.py")
 TESTS = Path(__file__).parents[1]

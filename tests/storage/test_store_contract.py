@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import (
+from kit.building.builders import (
     CATALOGUE,
     again,
     charge_back,
@@ -25,7 +25,7 @@ from builders import (
     settle_purchase,
     start_purchase,
 )
-from ledgers import NOW_MS
+from kit.building.ledgers import NOW_MS
 from rules.outcomes import GiftAccepted, Refused
 from storage import BoardLine, Store, open_store
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import absent, need
+from kit.servers.tools import absent, need
 
 HERE = Path(__file__).parent
 SUITES = sorted(HERE.glob("*.test.mjs"))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from builders import grant, open_room, set_policy
-from receiving import Receiver, Rig, receiving
+from kit.building.builders import grant, open_room, set_policy
+from kit.servers.receiving import Receiver, Rig, receiving
 from storage.sqlite.store import SqliteStore
 
 SHOW_COMMANDS = 4

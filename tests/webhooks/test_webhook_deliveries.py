@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from builders import gift, grant, open_room, set_policy
-from ledgers import NOW_MS
+from kit.building.builders import gift, grant, open_room, set_policy
+from kit.building.ledgers import NOW_MS
 from rules.rows import Endpoint
 from server.webhooks import secret_of, signing
 from storage import open_store

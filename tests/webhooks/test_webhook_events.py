@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders import (
+from kit.building.builders import (
     close_room,
     freeze,
     gift,
@@ -18,7 +18,7 @@ from builders import (
     set_policy,
     unfreeze,
 )
-from ledgers import NOW_MS, book, new_ledger
+from kit.building.ledgers import NOW_MS, book, new_ledger
 from rules.outcomes import AnyOutcome
 from server.webhooks import TYPES, events
 from storage.deliveries import JournalEntry

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from builders import gift
-from receiving import Receiver, Rig, receiving
+from kit.building.builders import gift
+from kit.servers.receiving import Receiver, Rig, receiving
 from server.webhooks import Guard, Poster, guard
 
 PRIVATE = """

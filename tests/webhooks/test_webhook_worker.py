@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from builders import gift, grant, open_room
-from receiving import SECRET, Receiver, Rig, receiving
+from kit.building.builders import gift, grant, open_room
+from kit.servers.receiving import SECRET, Receiver, Rig, receiving
 from server.webhooks import secret_of, worker
 from server.webhooks.signing import OVERLAP_MS
 from storage import StoreBroken, StoreUnavailable

@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kit.disks.tampering_sums import MONEY, SUMS
 from storage.sqlite.audit.checks import Audit
-from tampering_sums import MONEY, SUMS
 
 
 def failed(found: Audit) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The money half of the contract as plain dictionaries; tests/ledger_model.py has rooms and gifts.
+"""The money half of the contract as plain dictionaries; ledger_model.py has rooms and gifts.
 
 Written from what the books promise about buying, owing, limits, earning and cashing out, and not
 from the code. Coins are kept as what was granted plus what is left of each lot, where the books

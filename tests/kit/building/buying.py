@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 
-from http_asking import post
+from kit.servers.http_asking import post
+from kit.servers.serving import SECRET
 from server.payments import Notification, Paid, Sandbox
-from serving import SECRET
 
 HOOK = "/v1/webhooks/sandbox"
 

@@ -183,7 +183,7 @@ class ServerProcess:
                 env=os.environ | secrets,
                 stdout=log,
                 stderr=log,
-                cwd=Path(__file__).parent.parent,
+                cwd=Path(__file__).parents[3],
             )
         while time.monotonic() - began < within_s:
             if self.process.poll() is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-import builders as b
+from kit.building import builders as b
 from rules.book import Book
 from rules.commands import AnyCommand
 

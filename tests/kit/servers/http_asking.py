@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from serving import token
+from kit.servers.serving import token
 
 ERROR = {"code", "message", "retry", "request_id"}
 

@@ -4,8 +4,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import builders as b
-from ledgers import NOW_MS, book, new_ledger
+from kit.building import builders as b
+from kit.building.ledgers import NOW_MS, book, new_ledger
 
 DAY_MS = 86_400_000
 PAYOUTS = {"minimum_millidiamonds": 1_000}

@@ -1,8 +1,8 @@
 """How a table of the rules is read: one scenario, line by line, settled on a book in memory.
 
 A line is `command | what it answers | what the books say then`; the last two may be left out, and
-then the command must succeed. Commands and their fields are those of tests/builders.py. `newest`
-stands for the newest payout, refund or gift, 0 for the newest entry or correction.
+then the command must succeed. Commands and their fields are those of kit/building/builders.py.
+`newest` stands for the newest payout, refund or gift, 0 for the newest entry or correction.
 
 Answers: `ok`, `replay` (the first answer again), or a refusal's code, with `+` when it must be kept
 under its key (`retry: new`) and `-` when it must leave no trace (`retry: fix`). Fields of the
@@ -21,8 +21,8 @@ until the next `@`, and begins at 0.
 import re
 from typing import Any
 
-import builders
-from histories import name_newest
+from kit.building import builders
+from kit.building.histories import name_newest
 from rules.book import Book, new_book
 from rules.catalogue import make_catalogue
 from rules.commands import AnyCommand

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from http_asking import bearer, post
+from kit.servers.http_asking import bearer, post
 from rules.commands import ReleaseDiamonds
 
 EARNS = {

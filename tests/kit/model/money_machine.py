@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
 
-import builders
+from kit.building import builders
 from rules.policy import PayoutRules, SpendingLimits
 
 POLICY = {

@@ -2,15 +2,15 @@
 
 Written from docs/protocol.md and not from the code, one `if` per sentence of it: no SQL, no
 settling, no clock. It is what stateful tests and history checkers hold the real thing against.
-Wallets, limits and payouts are in tests/money_model.py.
+Wallets, limits and payouts are in kit/model/money_model.py.
 """
 
 from typing import Any
 
 import msgspec
 
-import builders
-from money_model import Answer, MoneyModel, said_of_money
+from kit.building import builders
+from kit.model.money_model import Answer, MoneyModel, said_of_money
 from rules import commands as c
 from rules.outcomes import (
     GiftAccepted,
