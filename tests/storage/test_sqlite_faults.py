@@ -105,7 +105,7 @@ async def test_an_older_schema_asks_for_a_migration(
 ) -> None:
     with closing(new_ledger(path)):
         pass
-    monkeypatch.setattr("storage.migrations.newest", lambda: newest_now + 1)
+    monkeypatch.setattr("storage.sqlite.migrations.newest", lambda: newest_now + 1)
     newest_now = newest()
     with pytest.raises(StoreError, match="largesse migrate"):
         await open_store(address(path))
