@@ -10,7 +10,7 @@ from rules.ledger import SYSTEM, AccountCode, Reason
 from rules.outcomes import DiamondsReleased, RateSet, TakenBack
 from rules.policy import Policy
 from rules.results import Result, refuse
-from rules.rows import Creator, GiftRecord
+from rules.rows import Creator, GiftRecord, PendingDay, Rate
 
 RATE_MAX = 1_000
 RATES_MAX = 50
@@ -21,10 +21,9 @@ def rate_of(creator: Creator | None, policy: Policy, now_ms: int) -> int:
     """Millidiamonds per coin: the creator's own rate of the moment, or the operator's."""
     if creator is None or not creator.rates:
         return policy.rate_permille
-    for from_ms, until_ms, permille in reversed(creator.rates):
-        if from_ms is not None and permille is not None and from_ms <= now_ms:
-            if until_ms is None or now_ms < until_ms:
-                return permille
+    for rate in reversed(creator.rates):
+        if rate.from_ms <= now_ms and (rate.until_ms is None or now_ms < rate.until_ms):
+            return rate.permille
     return policy.rate_permille
 
 
@@ -40,7 +39,8 @@ def set_rate(book: Book, command: SetRate, now_ms: int) -> Result:
     if command.until_ms is not None and command.until_ms <= from_ms:
         return refuse("invalid", "`until_ms` must be after `from_ms`.", field="until_ms")
     known = book.creators.get(command.creator)
-    rates = [*(known.rates if known else ()), [from_ms, command.until_ms, command.rate_permille]]
+    rate = Rate(from_ms, command.until_ms, command.rate_permille)
+    rates = [*(known.rates if known else ()), rate]
     if from_ms == now_ms and command.until_ms is None:
         rates = rates[-1:]  # it holds from now on: what was set before never will again
     if len(rates) > RATES_MAX:
@@ -64,10 +64,10 @@ def earn(book: Book, creator: str, millidiamonds: int, now_ms: int) -> None:
     earned = book.account(creator, AccountCode.DIAMONDS_PENDING)
     book.move(book.next_command, Reason.GIFT_EARNED, issued, earned, millidiamonds)
     pending, day = book.creator(creator).pending, now_ms // DAY_MS
-    if pending and pending[-1][0] >= day:
-        pending[-1][1] += millidiamonds
+    if pending and pending[-1].day >= day:
+        pending[-1].millidiamonds += millidiamonds
     else:
-        pending.append([day, millidiamonds])
+        pending.append(PendingDay(day, millidiamonds))
 
 
 def take_back(
@@ -94,12 +94,12 @@ def take_back(
 
 
 def _take_pending(creator: Creator, day: int, millidiamonds: int) -> None:
-    own_day_first = sorted(creator.pending, key=lambda row: (row[0] != day, row[0]))
+    own_day_first = sorted(creator.pending, key=lambda row: (row.day != day, row.day))
     for row in own_day_first:
-        part = min(millidiamonds, row[1])
-        row[1] -= part
+        part = min(millidiamonds, row.millidiamonds)
+        row.millidiamonds -= part
         millidiamonds -= part
-    creator.pending = [row for row in creator.pending if row[1]]
+    creator.pending = [row for row in creator.pending if row.millidiamonds]
 
 
 def add_up(taken: list[TakenBack]) -> tuple[TakenBack, ...]:
@@ -127,12 +127,12 @@ def release(book: Book, command: ReleaseDiamonds, now_ms: int) -> Result:
     """Make available what has been pending long enough; a debt is paid from it first."""
     policy, creator = book.policy, book.creators.get(command.creator)
     last = due_day(policy.hold_days, now_ms) if policy else -1
-    due = sum(row[1] for row in creator.pending if row[0] <= last) if creator else 0
+    due = sum(row.millidiamonds for row in creator.pending if row.day <= last) if creator else 0
     name = command.creator
     if not due or not book.can_take(name, AccountCode.DIAMONDS_AVAILABLE, due):
         return refuse("nothing_due", f"No pending diamonds of {name} are due.")
     creator = book.creator(name)
-    creator.pending = [row for row in creator.pending if row[0] > last]
+    creator.pending = [row for row in creator.pending if row.day > last]
     available = (name, AccountCode.DIAMONDS_AVAILABLE)
     book.pay(Reason.RELEASE, (name, AccountCode.DIAMONDS_PENDING), available, due)
     debt = pay_diamond_debt(book, name, due)

@@ -23,7 +23,7 @@ from rules.outcomes import (
 )
 from rules.policy import SpendingLimits
 from rules.results import Result, refuse
-from rules.rows import User
+from rules.rows import LimitRaise, User
 from rules.spending import default_limit, own_limit
 
 RAISE_MS = DAY_MS
@@ -52,14 +52,14 @@ def set_limits(book: Book, command: SetLimits, now_ms: int) -> Result:
     _take_due(user, now_ms)
     for name, value in wanted.items():
         _set_limit(user, rules, name, value, now_ms)
-    raises = {name: (value, at_ms) for name, (value, at_ms) in user.raises.items()}
+    raises = {name: (waiting.coins, waiting.at_ms) for name, waiting in user.raises.items()}
     return Result(LimitsSet(user=user.id, limits=dict(user.limits), raises=raises))
 
 
 def _take_due(user: User, now_ms: int) -> None:
     """Enter the raises that have come due."""
-    for name, (_, at_ms) in list(user.raises.items()):
-        if now_ms >= at_ms:
+    for name, waiting in list(user.raises.items()):
+        if now_ms >= waiting.at_ms:
             value = own_limit(user, name, now_ms)
             del user.raises[name]
             _enter(user, name, value)
@@ -83,8 +83,8 @@ def _set_limit(
         user.raises.pop(name, None)
         return
     waiting = user.raises.get(name)
-    if waiting is None or waiting[0] != value:
-        user.raises[name] = (value, now_ms + RAISE_MS)
+    if waiting is None or waiting.coins != value:
+        user.raises[name] = LimitRaise(value, now_ms + RAISE_MS)
 
 
 def pause(book: Book, command: PauseGifting, now_ms: int) -> Result:

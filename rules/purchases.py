@@ -32,7 +32,7 @@ from rules.outcomes import (
     TakenBack,
 )
 from rules.results import Balance, Result, refuse
-from rules.rows import Purchase, Refund, User
+from rules.rows import Lot, Purchase, Refund, User
 from rules.shop import Shop
 from rules.suspense import suspend
 
@@ -161,7 +161,7 @@ def settle_paid(book: Book, command: SettlePurchase, now_ms: int) -> Result:
     user, wallet = book.credited(purchase.user, now_ms), (purchase.user, AccountCode.COINS)
     book.pay(Reason.PURCHASE, _SOLD, wallet, purchase.coins)
     book.pay(Reason.PURCHASE_MONEY, _CLEARING, _SALES, purchase.price_minor)
-    user.lots.append([purchase.id, purchase.coins])
+    user.lots.append(Lot(purchase.id, purchase.coins))
     outcome = _paid(book, purchase, pay_coin_debt(book, user))
     return Result(outcome, balance=Balance(user.id, outcome.balance_coins))
 

@@ -1,7 +1,8 @@
 """The rows of the books: what storage keeps, and what a batch works on.
 
 History (journal, transfers, events, marks) is only added to. Everything else says how things stand
-now, and replaying the journal gives the same.
+now, and replaying the journal gives the same. What a person's row keeps as JSON has names here and
+is an array there (`array_like`), for it is read and written with every gift.
 """
 
 from typing import NamedTuple
@@ -24,6 +25,31 @@ class Room(msgspec.Struct, gc=False):
     opened_ms: int
 
 
+class Bucket(msgspec.Struct, array_like=True, gc=False):
+    """What was spent in one hour, or on one UTC day."""
+
+    unit: int
+    """Which hour or day, since 1970."""
+    coins: int
+    bought_coins: int
+    """Those of them that were bought."""
+
+
+class Lot(msgspec.Struct, array_like=True, gc=False):
+    """What is left of the coins of one purchase."""
+
+    purchase: str
+    coins: int
+
+
+class LimitRaise(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A limit that rises at a moment."""
+
+    coins: int | None
+    """To what; None for none of their own."""
+    at_ms: int
+
+
 class User(msgspec.Struct, gc=False):
     """A person as a spender."""
 
@@ -39,14 +65,13 @@ class User(msgspec.Struct, gc=False):
     level_hidden: bool = False
     limits: dict[str, int] = {}
     """Limits of their own: `daily`, `weekly`, `monthly`, `per_gift`."""
-    raises: dict[str, tuple[int | None, int]] = {}
-    """Limits that rise at a moment: (to what, or None for none of their own; when)."""
-    hours: list[list[int]] = []
-    """[hour since 1970, coins, bought coins of these] of what was spent: the last 25."""
-    days: list[list[int]] = []
+    raises: dict[str, LimitRaise] = {}
+    hours: list[Bucket] = []
+    """What was spent, by the hour: the last 25."""
+    days: list[Bucket] = []
     """The same by UTC day: the last 31."""
-    lots: list[list[str | int]] = []
-    """[purchase, coins left] of what was bought, oldest first; all else was granted."""
+    lots: list[Lot] = []
+    """What was bought and is left, oldest first; all else was granted."""
 
 
 class Member(msgspec.Struct, gc=False):
@@ -63,14 +88,29 @@ class Member(msgspec.Struct, gc=False):
     anonymous_combo: Combo | None = None
 
 
+class PendingDay(msgspec.Struct, array_like=True, gc=False):
+    """What was earned on one UTC day and is pending still."""
+
+    day: int
+    millidiamonds: int
+
+
+class Rate(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A creator's own rate, from a moment on."""
+
+    from_ms: int
+    until_ms: int | None
+    permille: int
+
+
 class Creator(msgspec.Struct, gc=False):
     """A person as an earner."""
 
     id: str
-    pending: list[list[int]] = []
-    """[UTC day, millidiamonds] that were earned then and are pending still, oldest first."""
-    rates: list[list[int | None]] = []
-    """[from_ms, until_ms or None, permille], in the order in which they were set."""
+    pending: list[PendingDay] = []
+    """Oldest first."""
+    rates: list[Rate] = []
+    """In the order in which they were set."""
     payout: str = ""
     """The one that is open."""
     payouts_paid: int = 0

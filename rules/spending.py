@@ -16,7 +16,7 @@ from rules.book import DAY_MS
 from rules.outcomes import Lots
 from rules.policy import Policy, SpendingLimits
 from rules.results import Reminder, Result, refuse
-from rules.rows import User
+from rules.rows import Bucket, Lot, User
 
 HOUR_MS = 3_600_000
 WINDOWS = {"daily": "24 hours", "weekly": "7 days", "monthly": "30 days"}
@@ -54,8 +54,8 @@ class Window(NamedTuple):
 def own_limit(user: User, name: str, now_ms: int) -> int | None:
     """The limit that the user chose, with a raise that has come due."""
     waiting = user.raises.get(name)
-    if waiting is not None and now_ms >= waiting[1]:
-        return waiting[0]
+    if waiting is not None and now_ms >= waiting.at_ms:
+        return waiting.coins
     return user.limits.get(name)
 
 
@@ -82,11 +82,11 @@ def _window(user: User, name: str, source: str, limit_coins: int, now_ms: int) -
         rows, unit_ms, units = user.hours, HOUR_MS, 24
     else:
         rows, unit_ms, units = user.days, DAY_MS, 7 if name == "weekly" else 30
-    first, column = now_ms // unit_ms - units, 1 if source == "own" else 2
+    first, every_coin = now_ms // unit_ms - units, source == "own"
     buckets = [
-        ((row[0] + units + 1) * unit_ms, row[column])
+        ((row.unit + units + 1) * unit_ms, coins)
         for row in rows
-        if row[0] >= first and row[column]
+        if row.unit >= first and (coins := row.coins if every_coin else row.bought_coins)
     ]
     return Window(name, source, limit_coins, sum(coins for _, coins in buckets), buckets)
 
@@ -141,12 +141,12 @@ def count(user: User, coins: int, bought: int, now_ms: int) -> None:
     """Count what a gift spent. When the clock steps back, the newest bucket takes it."""
     for rows, unit_ms, kept in ((user.hours, HOUR_MS, 24), (user.days, DAY_MS, 30)):
         unit = now_ms // unit_ms
-        if rows and rows[-1][0] >= unit:
-            rows[-1][1] += coins
-            rows[-1][2] += bought
+        if rows and (newest := rows[-1]).unit >= unit:
+            newest.coins += coins
+            newest.bought_coins += bought
         else:
-            rows.append([unit, coins, bought])
-            while rows[0][0] < unit - kept:
+            rows.append(Bucket(unit, coins, bought))
+            while rows[0].unit < unit - kept:
                 del rows[0]
 
 
@@ -155,9 +155,9 @@ def uncount(user: User, coins: int, bought: int, at_ms: int) -> None:
     for rows, unit_ms in ((user.hours, HOUR_MS), (user.days, DAY_MS)):
         unit = at_ms // unit_ms
         for row in rows:
-            if row[0] == unit:
-                row[1] = max(0, row[1] - coins)
-                row[2] = max(0, row[2] - bought)
+            if row.unit == unit:
+                row.coins = max(0, row.coins - coins)
+                row.bought_coins = max(0, row.bought_coins - bought)
 
 
 def reminder(user: User, policy: Policy, coins: int, bought: int, now_ms: int) -> Reminder | None:
@@ -187,7 +187,7 @@ def reminder(user: User, policy: Policy, coins: int, bought: int, now_ms: int) -
 
 def bought_coins(user: User | None) -> int:
     """How many of the coins in the wallet were bought."""
-    return sum(int(lot[1]) for lot in user.lots) if user else 0
+    return sum(lot.coins for lot in user.lots) if user else 0
 
 
 def bought_part(user: User | None, balance: int, coins: int) -> int:
@@ -205,26 +205,26 @@ def take(user: User, balance: int, coins: int) -> Lots:
     taken: list[tuple[str, int]] = []
     while left:
         lot = user.lots[0]
-        part = min(left, int(lot[1]))
-        taken.append((str(lot[0]), part))
-        lot[1] = int(lot[1]) - part
+        part = min(left, lot.coins)
+        taken.append((lot.purchase, part))
+        lot.coins -= part
         left -= part
-        if not lot[1]:
+        if not lot.coins:
             del user.lots[0]
     return tuple(taken)
 
 
 def left_of(user: User | None, purchase: str) -> int:
     """How many coins of a purchase are unspent."""
-    return sum(int(lot[1]) for lot in user.lots if lot[0] == purchase) if user else 0
+    return sum(lot.coins for lot in user.lots if lot.purchase == purchase) if user else 0
 
 
 def take_lot(user: User, purchase: str, coins: int) -> None:
     """Take coins of one lot out of the wallet."""
     for index, lot in enumerate(user.lots):
-        if lot[0] == purchase:
-            lot[1] = int(lot[1]) - coins
-            if not lot[1]:
+        if lot.purchase == purchase:
+            lot.coins -= coins
+            if not lot.coins:
                 del user.lots[index]
             return
 
@@ -232,7 +232,7 @@ def take_lot(user: User, purchase: str, coins: int) -> None:
 def put_back(user: User, purchase: str, coins: int) -> None:
     """Return coins to the lot that they came from; a lot that was used up is the oldest again."""
     for lot in user.lots:
-        if lot[0] == purchase:
-            lot[1] = int(lot[1]) + coins
+        if lot.purchase == purchase:
+            lot.coins += coins
             return
-    user.lots.insert(0, [purchase, coins])
+    user.lots.insert(0, Lot(purchase, coins))

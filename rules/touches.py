@@ -197,4 +197,4 @@ def touches_at_last(book: Book, commands: Sequence[AnyCommand]) -> set[str]:
     if not any(isinstance(command, RetractGift | ReverseGifts) for command in commands):
         return set()
     used = {purchase for gift in book.gifts.values() for purchase, _ in gift.lots}
-    return used | {str(lot[0]) for user in book.users.values() for lot in user.lots}
+    return used | {lot.purchase for user in book.users.values() for lot in user.lots}

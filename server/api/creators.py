@@ -116,8 +116,8 @@ async def _rates(shell: Shell, user: str) -> dict[str, Any]:
     return {
         "rate_permille": rate_of(creator, shell.policy, shell.clock()),
         "rates": [
-            {"from_ms": from_ms, "until_ms": until_ms, "rate_permille": permille}
-            for from_ms, until_ms, permille in (creator.rates if creator else ())
+            {"from_ms": r.from_ms, "until_ms": r.until_ms, "rate_permille": r.permille}
+            for r in (creator.rates if creator else ())
         ],
     }
 

@@ -30,7 +30,7 @@ def wallet_body(wallet: Wallet, limits: SpendingLimits, now_ms: int) -> dict[str
 
 def _spent_today(user: User, now_ms: int) -> int:
     """Coins since midnight UTC, less those that were taken back."""
-    return sum(row[1] for row in user.days if row[0] == now_ms // DAY_MS)
+    return sum(row.coins for row in user.days if row.unit == now_ms // DAY_MS)
 
 
 def limits_body(user: User, limits: SpendingLimits, now_ms: int) -> dict[str, Any]:
@@ -41,9 +41,9 @@ def limits_body(user: User, limits: SpendingLimits, now_ms: int) -> dict[str, An
     return body | {
         "per_gift_coins": own_limit(user, "per_gift", now_ms),
         "raises": [
-            {"limit": name, "coins": coins, "at_ms": at_ms}
-            for name, (coins, at_ms) in user.raises.items()
-            if at_ms > now_ms
+            {"limit": name, "coins": waiting.coins, "at_ms": waiting.at_ms}
+            for name, waiting in user.raises.items()
+            if waiting.at_ms > now_ms
         ],
         "paused_until_ms": paused if paused > now_ms else None,
     }

@@ -6,9 +6,10 @@ event loop beside it each hand-over can cost milliseconds. Row by row, a batch o
 a hundred times longer here beside a busy thread than alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from types import GenericAlias
+from typing import Any, Protocol, get_origin
 
 import msgspec
 import orjson
@@ -194,21 +195,41 @@ def _load_rare(connection: Connection, book: Book, table: str, ids: Iterable[str
 
 _PLACE = {table: table if table == "suspense" else f"{table}s" for table in _RARE}
 """The book's dictionary of each table."""
-_JSON_COLUMNS = frozenset(
-    {"flags", "kinds", "pending", "rates", "limits", "raises", "hours", "days", "lots"}
-)
-_SWITCHES = frozenset({"enabled", "frozen", "level_hidden"})
+_FIELDS = [
+    field
+    for row_type in (User, Creator, *_RARE.values())
+    for field in msgspec.structs.fields(row_type)
+]
+_READ_JSON = {
+    field.name: msgspec.json.Decoder(field.type).decode
+    for field in _FIELDS
+    if get_origin(field.type) in (list, dict)
+}
+"""The columns that hold a list or a dictionary as JSON; a name means the same in all tables."""
+_SWITCHES = frozenset(field.name for field in _FIELDS if field.type is bool)
 
 
 def unpacked(column: str, value: Any) -> Any:
     """The value of a row's field from what its column holds."""
-    if column in _JSON_COLUMNS:
-        return orjson.loads(value)
+    if read := _READ_JSON.get(column):
+        return read(value)
     return bool(value) if column in _SWITCHES else value
 
 
 def _packed(column: str, value: Any) -> Any:
-    return orjson.dumps(value).decode() if column in _JSON_COLUMNS else value
+    return write(value).decode() if column in _READ_JSON else value
+
+
+def _reader(row_type: Any) -> Callable[[str], list[tuple[Any, ...]]]:
+    """Reads the rows of a table as the statements below give them: arrays of columns in the order
+    of the fields, with 0 and 1 for switches."""
+    columns = (field.type for field in msgspec.structs.fields(row_type))
+    line: Any = GenericAlias(tuple, tuple(int if kind is bool else kind for kind in columns))
+    return msgspec.json.Decoder(list[line]).decode
+
+
+_read_users = _reader(User)
+_read_creators = _reader(Creator)
 
 
 def _load_parties(connection: Connection, book: Book, first: Touched, then: Touched) -> None:
@@ -223,7 +244,7 @@ def _load_parties(connection: Connection, book: Book, first: Touched, then: Touc
             _json(creators),
         ),
     ).fetchone()
-    for fields in orjson.loads(row[0]):
+    for fields in _read_users(row[0]):
         user = book.users[fields[0]] = User(*fields)
         user.frozen, user.level_hidden = bool(user.frozen), bool(user.level_hidden)
     for fields in orjson.loads(row[1]) + orjson.loads(row[2]):
@@ -234,7 +255,7 @@ def _load_parties(connection: Connection, book: Book, first: Touched, then: Touc
         member.combo = combo and _read_combo(combo)
         member.anonymous_combo = anonymous_combo and _read_combo(anonymous_combo)
         book.members[member.room, member.user] = member
-    book.creators = {fields[0]: Creator(*fields) for fields in orjson.loads(row[4])}
+    book.creators = {fields[0]: Creator(*fields) for fields in _read_creators(row[4])}
 
 
 def _all_rooms(connection: Connection) -> str:

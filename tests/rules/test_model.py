@@ -298,7 +298,8 @@ class Books(MoneyRules):
         assert wallet.diamond_debt == creator["debt"]
         if wallet.user is not None:
             purse = self.model.purses[user]
-            assert [tuple(lot) for lot in wallet.user.lots] == list(map(tuple, purse["lots"]))
+            lots = [(lot.purchase, lot.coins) for lot in wallet.user.lots]
+            assert lots == [(id, coins) for id, coins in purse["lots"]]
 
     @invariant()
     def rooms_agree(self) -> None:

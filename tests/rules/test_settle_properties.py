@@ -125,14 +125,14 @@ def test_what_rows_say_is_what_the_accounts_say(script: list[AnyCommand]) -> Non
 
 def check_rows(book: Book) -> None:
     for user in book.users.values():
-        assert sum(coins for _, coins in user.lots) <= book.balance(user.id, AccountCode.COINS)
-        for id, coins in user.lots:
-            purchase = book.purchases[id]
+        assert sum(lot.coins for lot in user.lots) <= book.balance(user.id, AccountCode.COINS)
+        for lot in user.lots:
+            purchase = book.purchases[lot.purchase]
             left = purchase.coins - purchase.refunded_coins
-            assert purchase.status == "paid" and purchase.user == user.id and 0 < coins <= left
-        assert len({id for id, _ in user.lots}) == len(user.lots)
+            assert purchase.status == "paid" and purchase.user == user.id and 0 < lot.coins <= left
+        assert len({lot.purchase for lot in user.lots}) == len(user.lots)
     for creator in book.creators.values():
-        pending = [millidiamonds for _, millidiamonds in creator.pending]
+        pending = [row.millidiamonds for row in creator.pending]
         assert sum(pending) == book.balance(creator.id, AccountCode.DIAMONDS_PENDING)
         assert all(millidiamonds > 0 for millidiamonds in pending)
         open_now = {p.id: p for p in book.payouts.values() if p.status in ("requested", "approved")}

@@ -7,7 +7,7 @@ from kit.building import builders
 from rules.book import new_book
 from rules.outcomes import GiftAccepted
 from rules.results import Result
-from rules.rows import User
+from rules.rows import Bucket, LimitRaise, User
 from rules.settle import settle
 from rules.spending import count, own_limit, uncount, windows
 
@@ -83,7 +83,7 @@ def test_few_buckets_are_kept_and_in_order_whatever_the_clock_does(
         now_ms += step_ms
         count(user, coins, 0, now_ms)
         for rows, kept in ((user.hours, 25), (user.days, 31)):
-            units = [row[0] for row in rows]
+            units = [row.unit for row in rows]
             assert units == sorted(set(units)) and len(units) <= kept
 
 
@@ -91,23 +91,23 @@ def test_a_bucket_is_kept_for_as_long_as_it_counts() -> None:
     user = User("ada", "", 0, 0)
     for hour in range(100 * 24):
         count(user, 1, 0, hour * HOUR_MS)
-    assert [row[0] for row in user.hours] == list(range(2_375, 2_400))
-    assert [row[0] for row in user.days] == list(range(69, 100))
+    assert [row.unit for row in user.hours] == list(range(2_375, 2_400))
+    assert [row.unit for row in user.days] == list(range(69, 100))
 
 
 def test_giving_back_never_counts_below_zero() -> None:
     user = User("ada", "", 0, 0)
     count(user, 5, 3, 0)
     uncount(user, 7, 4, 0)
-    assert (user.hours, user.days) == ([[0, 0, 0]], [[0, 0, 0]])
+    assert (user.hours, user.days) == ([Bucket(0, 0, 0)], [Bucket(0, 0, 0)])
     uncount(user, 7, 4, DAY_MS)
-    assert (user.hours, user.days) == ([[0, 0, 0]], [[0, 0, 0]])
+    assert (user.hours, user.days) == ([Bucket(0, 0, 0)], [Bucket(0, 0, 0)])
 
 
 def test_a_raise_that_waits_changes_nothing_before_its_moment() -> None:
-    user = User("ada", "", 0, 0, limits={"daily": 5}, raises={"daily": (9, 100)})
+    user = User("ada", "", 0, 0, limits={"daily": 5}, raises={"daily": LimitRaise(9, 100)})
     assert [own_limit(user, "daily", at_ms) for at_ms in (0, 99, 100)] == [5, 5, 9]
-    user.raises["daily"] = (None, 100)
+    user.raises["daily"] = LimitRaise(None, 100)
     assert [own_limit(user, "daily", at_ms) for at_ms in (99, 100)] == [5, None]
 
 

@@ -27,6 +27,7 @@ from kit.building.builders import (
 )
 from kit.building.ledgers import NOW_MS
 from rules.outcomes import GiftAccepted, Refused
+from rules.rows import Bucket
 from storage import BoardLine, Store, open_store
 
 DAY_MS = 86_400_000
@@ -165,7 +166,7 @@ async def test_a_wallet_says_what_a_user_has_owes_and_spent(show: Store) -> None
     eve, cleo = await show.wallet("eve"), await show.wallet("cleo")
     assert (eve.coins, eve.coin_debt, eve.diamond_debt) == (0, 100, 0)
     assert cleo[:6] == (0, 0, 0, 60_000, 47_000, 0)
-    assert eve.user is not None and eve.user.days == [[NOW_MS // DAY_MS, 100, 100]]
+    assert eve.user is not None and eve.user.days == [Bucket(NOW_MS // DAY_MS, 100, 100)]
     assert eve.user.frozen is False and eve.user.level_hidden is False
 
 

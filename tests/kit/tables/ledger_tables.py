@@ -21,6 +21,8 @@ until the next `@`, and begins at 0.
 import re
 from typing import Any
 
+import msgspec
+
 from kit.building import builders
 from kit.building.histories import name_newest
 from rules.book import Book, new_book
@@ -155,8 +157,11 @@ def field_of(outcome: Any, path: str) -> Any:
 
 def written(value: Any) -> Any:
     """Lists of pairs as `p1:40,p2:3`, other lists as `a,b`."""
+    value = msgspec.to_builtins(value)
     if isinstance(value, dict):
-        value = [(k, *v) if isinstance(v, tuple) else (k, v) for k, v in sorted(value.items())]
+        value = [
+            (k, *v) if isinstance(v, list | tuple) else (k, v) for k, v in sorted(value.items())
+        ]
     if isinstance(value, list | tuple):
         each = (":".join(map(str, v)) if isinstance(v, list | tuple) else str(v) for v in value)
         return ",".join(each)
