@@ -164,7 +164,7 @@ async def test_the_writer_is_durable_and_never_checkpoints_by_itself(show: Sqlit
 async def test_the_wal_is_folded_back_while_the_store_runs(
     show: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.sqlite.CHECKPOINT_COMMANDS", 10)
+    monkeypatch.setattr("storage.sqlite.store.CHECKPOINT_COMMANDS", 10)
     sizes = []
     for _ in range(100):
         await show.settle([gift("ada") for _ in range(5)], NOW_MS)
