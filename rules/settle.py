@@ -6,15 +6,15 @@ durable and nobody has been told when this returns: that is for storage and the 
 order. A refusal moves nothing; the only exception is `ledger.LedgerFault`, which means a bug.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import assert_never
 
 import msgspec
 
 from rules import commands as c
 from rules import creators, endpoints, gifts, payouts, people, purchases, rooms, suspense
 from rules.book import Book
-from rules.commands import AnyCommand, fingerprint, write, write_command
+from rules.commands import AnyCommand, MoneyCommand, fingerprint, write, write_command
 from rules.outcomes import STORED_REFUSALS, AnyOutcome, Refused
 from rules.results import Result, refuse
 from rules.rows import JournalRow, Spent
@@ -36,7 +36,7 @@ def _settle_one(book: Book, command: AnyCommand, now_ms: int) -> Result:
             return Result(spent.outcome, replayed=True)
         sentence = "This key was used for something else; make a new key for each new wish."
         return refuse("key_reused", sentence)
-    result = _DECIDE[type(command)](book, command, now_ms)
+    result = _decide(book, command, now_ms)
     outcome = result.outcome
     if result.replayed:
         # The wish was fulfilled before, under another key: this key has that answer too.
@@ -56,41 +56,86 @@ def _keep(book: Book, command: AnyCommand, content: str, outcome: AnyOutcome) ->
     book.next_command += 1
 
 
-_DECIDE: dict[type, Callable[[Book, Any, int], Result]] = {
-    c.SetPolicy: rooms.set_policy,
-    c.OpenRoom: rooms.open_room,
-    c.CloseRoom: rooms.close_room,
-    c.RenewEpochs: rooms.renew_epochs,
-    c.SendGift: gifts.send,
-    c.RetractGift: gifts.retract,
-    c.ReverseGifts: gifts.reverse,
-    c.HideGift: gifts.hide,
-    c.Grant: purchases.grant,
-    c.StartPurchase: purchases.start,
-    c.AttachCheckout: purchases.attach,
-    c.SettlePurchase: purchases.settle_paid,
-    c.FailPurchase: purchases.fail,
-    c.RefundPurchase: purchases.refund,
-    c.RefundSent: purchases.refund_sent,
-    c.ChargeBack: purchases.charge_back,
-    c.Suspend: suspense.list_it,
-    c.SettleSuspense: suspense.settle_entry,
-    c.ProposeCorrection: suspense.propose,
-    c.DecideCorrection: suspense.decide,
-    c.SetLimits: people.set_limits,
-    c.PauseGifting: people.pause,
-    c.Freeze: people.freeze,
-    c.Unfreeze: people.unfreeze,
-    c.HideLevel: people.hide_level,
-    c.EraseUser: people.erase,
-    c.SetRate: creators.set_rate,
-    c.ReleaseDiamonds: creators.release,
-    c.RequestPayout: payouts.request,
-    c.ApprovePayout: payouts.approve,
-    c.PayPayout: payouts.pay,
-    c.RejectPayout: payouts.reject,
-    c.RecordPayoutResult: payouts.record,
-    c.SetEndpoint: endpoints.set_endpoint,
-    c.RotateEndpoint: endpoints.rotate,
-    c.DisableEndpoint: endpoints.disable,
-}
+def _decide(book: Book, command: AnyCommand, now_ms: int) -> Result:
+    """Gifts come first, for they are almost all that comes."""
+    match command:
+        case c.SendGift():
+            return gifts.send(book, command, now_ms)
+        case c.RetractGift():
+            return gifts.retract(book, command, now_ms)
+        case c.ReverseGifts():
+            return gifts.reverse(book, command, now_ms)
+        case c.HideGift():
+            return gifts.hide(book, command, now_ms)
+        case c.SetPolicy():
+            return rooms.set_policy(book, command, now_ms)
+        case c.OpenRoom():
+            return rooms.open_room(book, command, now_ms)
+        case c.CloseRoom():
+            return rooms.close_room(book, command, now_ms)
+        case c.RenewEpochs():
+            return rooms.renew_epochs(book, command, now_ms)
+        case c.SetLimits():
+            return people.set_limits(book, command, now_ms)
+        case c.PauseGifting():
+            return people.pause(book, command, now_ms)
+        case c.Freeze():
+            return people.freeze(book, command, now_ms)
+        case c.Unfreeze():
+            return people.unfreeze(book, command, now_ms)
+        case c.HideLevel():
+            return people.hide_level(book, command, now_ms)
+        case c.EraseUser():
+            return people.erase(book, command, now_ms)
+        case c.SetEndpoint():
+            return endpoints.set_endpoint(book, command, now_ms)
+        case c.RotateEndpoint():
+            return endpoints.rotate(book, command, now_ms)
+        case c.DisableEndpoint():
+            return endpoints.disable(book, command, now_ms)
+        case _:
+            return _decide_money(book, command, now_ms)
+
+
+def _decide_money(book: Book, command: MoneyCommand, now_ms: int) -> Result:
+    match command:
+        case c.Grant():
+            return purchases.grant(book, command, now_ms)
+        case c.StartPurchase():
+            return purchases.start(book, command, now_ms)
+        case c.AttachCheckout():
+            return purchases.attach(book, command, now_ms)
+        case c.SettlePurchase():
+            return purchases.settle_paid(book, command, now_ms)
+        case c.FailPurchase():
+            return purchases.fail(book, command, now_ms)
+        case c.RefundPurchase():
+            return purchases.refund(book, command, now_ms)
+        case c.RefundSent():
+            return purchases.refund_sent(book, command, now_ms)
+        case c.ChargeBack():
+            return purchases.charge_back(book, command, now_ms)
+        case c.Suspend():
+            return suspense.list_it(book, command, now_ms)
+        case c.SettleSuspense():
+            return suspense.settle_entry(book, command, now_ms)
+        case c.ProposeCorrection():
+            return suspense.propose(book, command, now_ms)
+        case c.DecideCorrection():
+            return suspense.decide(book, command, now_ms)
+        case c.SetRate():
+            return creators.set_rate(book, command, now_ms)
+        case c.ReleaseDiamonds():
+            return creators.release(book, command, now_ms)
+        case c.RequestPayout():
+            return payouts.request(book, command, now_ms)
+        case c.ApprovePayout():
+            return payouts.approve(book, command, now_ms)
+        case c.PayPayout():
+            return payouts.pay(book, command, now_ms)
+        case c.RejectPayout():
+            return payouts.reject(book, command, now_ms)
+        case c.RecordPayoutResult():
+            return payouts.record(book, command, now_ms)
+        case _:
+            assert_never(command)
