@@ -91,7 +91,7 @@ async def serving(
             settings=settings,
             store=store,
             fanout=fanout or connect(settings.fanout),
-            verifier=auth.verifier(settings),
+            verifier=auth.verifier(settings.token_secret, settings.token_public_keys),
             policy=await _settle_policy(store, _policy(settings)),
             provider=_provider(settings),
             clock=now_ms,

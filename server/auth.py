@@ -24,12 +24,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
 
-from server.settings.table import Settings
-from server.settings.values import TOKEN_SECRET_BYTES_MIN
-
 Role = Literal["viewer", "creator", "overlay", "admin"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
+TOKEN_SECRET_BYTES_MIN = 32  # HS256 is as strong as its key: RFC 7518, section 3.2
 TOKEN_BYTES_MAX = 4_096  # fits any proxy's header limit; 50 rooms with long names still fit
 NAME_CHARACTERS_MAX = 64
 AVATAR_CHARACTERS_MAX = 512
@@ -150,10 +148,9 @@ class TokenVerifier:
         return _invalid(message="The token's signature is wrong; check the key that signs it.")
 
 
-def verifier(settings: Settings) -> TokenVerifier:
-    """The verifier that the settings ask for; reads the public key files."""
-    pems = [Path(path).read_bytes() for path in settings.token_public_keys]
-    return TokenVerifier(settings.token_secret, pems)
+def verifier(secret: str, public_keys: Iterable[str]) -> TokenVerifier:
+    """A verifier with this secret and the keys in these PEM files."""
+    return TokenVerifier(secret, [Path(path).read_bytes() for path in public_keys])
 
 
 def public_key(pem: str | bytes) -> PublicKey:

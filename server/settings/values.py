@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-TOKEN_SECRET_BYTES_MIN = 32  # HS256 is as strong as its key: RFC 7518, section 3.2
 API_KEY_CHARACTERS_MIN = 16
 SHOWN_CHARACTERS_MAX = 80
 
@@ -169,6 +168,9 @@ def check_fanout(text: str) -> str | None:
 
 
 def check_token_secret(text: str) -> str | None:
+    # Here, not at the top: cryptography takes longer to load than all the rest of the command line.
+    from server.auth import TOKEN_SECRET_BYTES_MIN
+
     if "-----BEGIN" in text or text.lstrip().startswith(("ssh-", "{")):
         return "this is a key file, not a secret; public keys belong in token_public_keys"
     try:
@@ -244,8 +246,7 @@ def check_public_key(text: str) -> str | None:
     problem = _readable_file(text)
     if problem is not None:
         return problem
-    # Here, not at the top: cryptography takes longer to load than all the rest of the command line.
-    from server.auth import public_key
+    from server.auth import public_key  # here for the same reason
 
     try:
         public_key(Path(text).read_bytes())
