@@ -1,11 +1,12 @@
 """What one connection may say when: the state machine of a session, and nothing but it.
 
 A session is NEW until a token was accepted, then OPEN, then CLOSED. Everything that depends on
-the phase or on the role stands in the two tables below; whether a room exists, or a gift can be
-paid, is somebody else's question.
+the phase or on the role stands in the two tables below, and what stands in neither, nobody may say;
+whether a room exists, or a gift can be paid, is somebody else's question.
 """
 
 from enum import Enum
+from typing import assert_never
 
 from protocol.codec import Fault
 from protocol.codes import CloseCode, Code
@@ -75,10 +76,7 @@ class Session:
         if kind not in SAYABLE[self.phase]:
             if self.phase is Phase.NEW:
                 return CloseCode.NOT_AUTHENTICATED
-            hello = "This connection has already said hello."
-            closed = "This connection is closed."
-            sentence = hello if self.phase is Phase.OPEN else closed
-            return _refuse(Code.FORBIDDEN, sentence, message)
+            return _refuse(Code.FORBIDDEN, _out_of_turn(self.phase, message), message)
         if self.phase is Phase.OPEN and kind not in ROLES[self.role]:
             name = kind.__struct_config__.tag
             sentence = f"A token with the role {self.role} may not send `{name}`."
@@ -90,8 +88,10 @@ class Session:
                 known = room in self.rooms or room in self.joining
             case AskStanding(room=room) | Shown(room=room):
                 known = room in self.rooms
-            case _:
+            case Hello() | Ping():
                 return None
+            case _:
+                assert_never(message)
         return None if known else _refuse(Code.NOT_JOINED, f"Join the room {room} first.", message)
 
     def _judge_join(self, room: str, message: Join) -> Fault | None:
@@ -106,6 +106,14 @@ class Session:
         """One more message that broke the protocol; the code to close with when it is too many."""
         self.faults += 1
         return CloseCode.BAD_MESSAGES if self.faults >= FAULTS_MAX else None
+
+
+def _out_of_turn(phase: Phase, message: ClientMessage) -> str:
+    if phase is Phase.CLOSED:
+        return "This connection is closed."
+    if isinstance(message, Hello):
+        return "This connection has already said hello."
+    return f"Nobody may send `{message.__struct_config__.tag}` here."
 
 
 def _refuse(code: Code, sentence: str, message: ClientMessage) -> Fault:

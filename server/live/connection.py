@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, assert_never, cast
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
@@ -294,6 +294,8 @@ class Connection(asyncio.Protocol):
                 self.queue(encode(Left(id=message.id, room=message.room)))
             case Shown():
                 pass
+            case _:
+                assert_never(message)
 
     def _hello(self, message: Hello) -> None:
         if message.protocol != PROTOCOL_VERSION:

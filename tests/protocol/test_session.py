@@ -1,5 +1,7 @@
 """The session's table: every message, in every phase, from every role."""
 
+from typing import cast
+
 import pytest
 
 from protocol.codec import Fault
@@ -11,6 +13,7 @@ from protocol.messages import (
     Hello,
     Join,
     Leave,
+    Message,
     Ping,
     Shown,
 )
@@ -122,3 +125,32 @@ def test_too_many_broken_messages_end_the_connection() -> None:
     session = session_in("viewer")
     verdicts = [session.count_fault() for _ in range(FAULTS_MAX)]
     assert verdicts == [None] * (FAULTS_MAX - 1) + [CloseCode.BAD_MESSAGES]
+
+
+class Wave(Message, frozen=True, kw_only=True, tag="wave"):
+    """A message that nobody entered in the tables."""
+
+    room: str
+    key: str = "k"
+
+
+@pytest.mark.parametrize("column", ["viewer", "creator", "admin", "overlay", "closed"])
+def test_a_message_that_is_in_no_table_is_refused(column: str) -> None:
+    verdict = session_in(column, "r1").judge(cast(ClientMessage, Wave(room="r1")))
+    assert isinstance(verdict, Fault)
+    assert (verdict.code, verdict.key) == (Code.FORBIDDEN, "k")
+
+
+def test_before_hello_a_message_that_is_in_no_table_ends_the_connection() -> None:
+    verdict = session_in("new").judge(cast(ClientMessage, Wave(room="r1")))
+    assert verdict is CloseCode.NOT_AUTHENTICATED
+
+
+def test_a_message_is_never_let_through_because_nobody_thought_of_its_rooms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the tables, and yet without a case that says where it may be sent."""
+    monkeypatch.setitem(SAYABLE, Phase.OPEN, SAYABLE[Phase.OPEN] | {Wave})
+    monkeypatch.setitem(ROLES, "viewer", ROLES["viewer"] | {Wave})
+    with pytest.raises(AssertionError):
+        session_in("viewer").judge(cast(ClientMessage, Wave(room="r1")))
