@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# One process of tests per core, up to eight; a file stays in one of them, for it may share a server.
+PARALLEL := --numprocesses=logical --maxprocesses=8 --dist=loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check fmt bench story constraints clean
+.PHONY: help setup demo test test-deep check fmt bench story constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,10 +25,10 @@ demo: $(READY)  ## play money, one room, simulated gifters: open the address tha
 	$(BIN)/largesse demo
 
 test: $(READY)  ## the tests that are run with every change
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
-test-slow: $(READY)  ## the long campaigns: kill -9, power failure, deep models, load
-	$(BIN)/pytest -m slow
+test-deep: $(READY)  ## the campaigns: kill -9, power failure, every tampering, Hypothesis in depth
+	$(BIN)/pytest $(PARALLEL) -m 'deep or hypothesis' --hypothesis-profile=deep
 
 check: $(READY)  ## what CI runs first: style, types, import rules
 	$(BIN)/ruff check

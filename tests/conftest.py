@@ -4,8 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kit.servers.serving import ServerProcess
+
+# How much Hypothesis draws. `make test-deep` gives `--hypothesis-profile=deep`; no test has a
+# number of its own. No deadline: a busy machine is no bug.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", PATIENT, max_examples=20)
+settings.register_profile("deep", PATIENT, max_examples=300)
+settings.load_profile("quick")
 
 pytest.register_assert_rewrite("kit.disks", "kit.tables", "kit.servers.http_asking")
 

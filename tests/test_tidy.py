@@ -10,11 +10,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 LINES_MAX = 500
@@ -66,45 +64,56 @@ def imports_of(file: str) -> set[str]:
     return found | {name.partition(".")[0] for name in found}
 
 
+def offenders(files: list[str], found_in: Callable[[str], Iterable[object]]) -> list[str]:
+    """What a rule finds, file by file: one failure shows everything that is to be put right."""
+    return [f"{file}: {found}" for file in files for found in found_in(file)]
+
+
 def test_there_is_something_to_look_at() -> None:
     assert {file.partition("/")[0] for file in OF_PACKAGES} == set(PACKAGES)
     assert len(TESTS) > 10
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_no_file_is_too_long(file: str) -> None:
-    lines = text_of(file).count("\n")
-    assert lines <= LINES_MAX, f"{file} has {lines} lines; what are the two things in it?"
+def test_no_file_is_too_long() -> None:
+    lines = {file: text_of(file).count("\n") for file in FILES}
+    long = {file: many for file, many in lines.items() if many > LINES_MAX}
+    assert not long, f"{long}; what are the two things in it?"
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_no_function_is_too_long(file: str) -> None:
-    long = [
-        f"{node.name} ({node.end_lineno - node.lineno + 1} lines)"
-        for node in nodes_of(file)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.end_lineno is not None
-        and node.end_lineno - node.lineno + 1 > FUNCTION_LINES_MAX
-    ]
-    assert not long, f"{file}: {', '.join(long)}"
+def long_functions(file: str) -> Iterator[str]:
+    for node in nodes_of(file):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            lines = node.end_lineno - node.lineno + 1
+            if lines > FUNCTION_LINES_MAX:
+                yield f"{node.name} ({lines} lines)"
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_names_of_files_and_folders_say_something(file: str) -> None:
+def test_no_function_is_too_long() -> None:
+    assert not offenders(FILES, long_functions)
+
+
+def words_that_say_nothing(file: str) -> set[str]:
     words = {part.removeprefix("test_") for part in Path(file).with_suffix("").parts}
-    assert not words & SAYS_NOTHING
+    return words & SAYS_NOTHING
 
 
-@pytest.mark.parametrize("file", OF_PACKAGES)
-def test_every_module_says_why_it_exists(file: str) -> None:
-    assert ast.get_docstring(ast.parse(text_of(file))), f"{file} has no docstring"
+def test_names_of_files_and_folders_say_something() -> None:
+    assert not offenders(FILES, words_that_say_nothing)
 
 
-@pytest.mark.parametrize("file", PURE_FILES)
-def test_pure_code_is_not_async_and_knows_neither_clock_nor_chance(file: str) -> None:
+def test_every_module_says_why_it_exists() -> None:
+    assert not [file for file in OF_PACKAGES if not ast.get_docstring(ast.parse(text_of(file)))]
+
+
+def impure(file: str) -> Iterator[object]:
     waits = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
-    assert not [node for node in nodes_of(file) if isinstance(node, waits)]
-    assert not imports_of(file) & CLOCKS_AND_CHANCE
+    yield from (f"line {node.lineno} waits" for node in nodes_of(file) if isinstance(node, waits))
+    yield from imports_of(file) & CLOCKS_AND_CHANCE
+
+
+def test_pure_code_is_not_async_and_knows_neither_clock_nor_chance() -> None:
+    assert not offenders(PURE_FILES, impure)
 
 
 def groups_in(file: str) -> set[str]:
@@ -123,33 +132,35 @@ def groups_in(file: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("file", OF_PACKAGES)
-def test_every_task_has_an_owner(file: str) -> None:
-    groups = groups_in(file)
-    bare = [
-        f"line {node.lineno}: {ast.unparse(node.func)}"
-        for node in nodes_of(file)
-        if isinstance(node, ast.Call)
-        and ast.unparse(node.func).rpartition(".")[2] in ("create_task", "ensure_future")
-        and ast.unparse(node.func).rpartition(".")[0] not in groups
-    ]
-    assert not bare or file in OWNERLESS_TASKS, f"{file}: {bare}"
+def tasks_without_an_owner(file: str) -> Iterator[str]:
+    made = [node for node in nodes_of(file) if isinstance(node, ast.Call)]
+    for node in made:
+        owner, _, name = ast.unparse(node.func).rpartition(".")
+        if name in ("create_task", "ensure_future") and owner not in groups_in(file):
+            yield f"line {node.lineno}: {owner}.{name}"
+
+
+def test_every_task_has_an_owner() -> None:
+    asked = [file for file in OF_PACKAGES if file not in OWNERLESS_TASKS]
+    assert not offenders(asked, tasks_without_an_owner)
 
 
 def test_no_exception_outlives_its_reason() -> None:
     assert all((ROOT / file).exists() and why for file, why in OWNERLESS_TASKS.items())
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_nothing_is_left_unfinished(file: str) -> None:
-    assert not UNFINISHED.search(text_of(file))
+def test_nothing_is_left_unfinished() -> None:
+    assert not [file for file in FILES if UNFINISHED.search(text_of(file))]
 
 
-@pytest.mark.parametrize("file", TESTS)
-def test_tests_use_the_real_thing(file: str) -> None:
-    assert not {name for name in imports_of(file) if re.search(r"\bmocke?r?\b", name)}
+def stand_ins(file: str) -> Iterator[str]:
+    yield from (name for name in imports_of(file) if re.search(r"\bmocke?r?\b", name))
     arguments = {node.arg for node in nodes_of(file) if isinstance(node, ast.arg)}
-    assert "mocker" not in arguments
+    yield from arguments & {"mocker"}
+
+
+def test_tests_use_the_real_thing() -> None:
+    assert not offenders(TESTS, stand_ins)
 
 
 def test_no_package_below_tests() -> None:

@@ -70,7 +70,7 @@ async def test_nothing_promised_is_lost_over_three_kills(tmp_path: Path, say: Sa
     await campaign(tmp_path, kills=3, life_s=1.5, seed=1, say=say)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.timeout(900)
 async def test_nothing_promised_is_lost_over_thirty_kills(tmp_path: Path, say: Say) -> None:
     await campaign(tmp_path, kills=30, life_s=0.8, seed=2, say=say)

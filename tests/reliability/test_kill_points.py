@@ -164,7 +164,7 @@ async def test_a_kill_at_a_chosen_call_loses_no_promise(
     await die_at(scene, call, number)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize(("call", "number"), MORE_KILL_POINTS)
 async def test_a_kill_at_any_call_loses_no_promise(scene: Scene, call: str, number: int) -> None:
     await die_at(scene, call, number)
@@ -181,7 +181,7 @@ async def test_a_failed_fsync_stops_the_server_and_answers_nobody(scene: Scene) 
 
 
 # Number 2 syncs the folder of the new WAL, once per file; SQLite passes over its failure.
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("number", [1, *range(3, 11)])
 async def test_any_failed_fsync_stops_the_server(scene: Scene, number: int) -> None:
     await stop_at_failed_fsync(scene, number)
@@ -199,7 +199,7 @@ async def test_a_full_disk_is_a_refusal_and_no_promise(scene: Scene) -> None:
     await refuse_on_full_disk(scene, 9)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("number", range(1, 60, 6))
 async def test_a_full_disk_at_any_write_is_a_refusal_and_no_promise(
     scene: Scene, number: int

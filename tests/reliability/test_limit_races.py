@@ -158,7 +158,7 @@ async def test_two_hundred_race_for_the_rest_of_a_limit(tmp_path: Path, source: 
     await race_for(tmp_path, source, rounds=5)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("source", ["own", "default"])
 async def test_two_hundred_race_for_the_rest_of_a_limit_thirty_times(

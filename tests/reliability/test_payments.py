@@ -183,7 +183,7 @@ async def test_every_payment_is_one_credit_over_two_kills(tmp_path: Path, say: S
     await campaign(tmp_path, rounds=1, copies=25, kills=2, seed=1, say=say)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.timeout(900)
 async def test_every_payment_is_one_credit_over_twenty_kills(tmp_path: Path, say: Say) -> None:
     await campaign(tmp_path, rounds=12, copies=100, kills=20, seed=2, say=say)

@@ -159,7 +159,7 @@ def test_a_power_failure_loses_nothing_that_was_acknowledged(folder: Path) -> No
     survive(folder, IMAGES)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.timeout(900)
 def test_thousands_of_power_failures_lose_nothing_that_was_acknowledged(folder: Path) -> None:
     survive(folder, IMAGES_SLOW)

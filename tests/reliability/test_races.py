@@ -136,7 +136,7 @@ async def test_a_thousand_race_for_the_last_coin(server: ServerProcess) -> None:
     await race_for(server.url, coins=1, rounds=3)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.timeout(600)
 async def test_a_thousand_race_for_the_last_coin_thirty_times(server: ServerProcess) -> None:
     await race_for(server.url, coins=1, rounds=30)

@@ -359,7 +359,7 @@ def test_the_books_follow_the_model() -> None:
         assert seen[answer] > 5, dict(seen)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.timeout(3_600)
 def test_the_books_follow_the_model_for_long() -> None:
     seen = run_the_model(settings(max_examples=1_500, stateful_step_count=80))

@@ -9,7 +9,7 @@ from typing import get_args
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.building.histories import AFTER_THE_START, DAY_MS, HOUR_MS, START, name_newest, scripts
@@ -36,7 +36,6 @@ def settle_by_name(book: Book, script: list[AnyCommand], now_ms: int) -> list[An
     return settled
 
 
-@settings(max_examples=300)
 @given(scripts(), cuts)
 def test_batches_of_any_size_give_the_same_outcomes_and_the_same_rows(
     script: list[AnyCommand], sizes: list[tuple[int, int]]
@@ -114,7 +113,6 @@ def test_money_is_conserved_and_explained(script: list[AnyCommand]) -> None:
     check_answers(book, results)
 
 
-@settings(max_examples=200)
 @given(scripts())
 def test_what_rows_say_is_what_the_accounts_say(script: list[AnyCommand]) -> None:
     book = new_book()
@@ -200,7 +198,6 @@ def check_log(book: Book, room: Room) -> None:
     assert 0 <= shown <= total
 
 
-@settings(max_examples=30)
 @given(scripts())
 def test_saying_everything_again_changes_nothing(script: list[AnyCommand]) -> None:
     book = new_book()

@@ -4,7 +4,7 @@ import random
 from contextlib import closing
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.building.builders import gift, grant, open_room, retract, set_policy
@@ -51,7 +51,6 @@ def cuts(
     return found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_one_by_one_and_in_random_batches_give_the_same_answers_and_the_same_rows(
     data: st.DataObject,
@@ -75,7 +74,6 @@ def test_one_by_one_and_in_random_batches_give_the_same_answers_and_the_same_row
         assert dump_without_batches(batched) == dump_without_batches(single)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories())
 def test_settling_the_journal_again_gives_the_same_rows_and_the_audit_agrees(
     happened: list[tuple[int, list[AnyCommand]]],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from beancount.core.data import Balance, Transaction
 from beancount.loader import load_string
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.building.builders import grant, set_policy
@@ -195,7 +195,6 @@ def test_no_account_of_a_user_is_below_that_of_somebody_else() -> None:
     assert len(set(ROOTS.values())) == len(ROOTS)
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(OWNERS, min_size=1, max_size=20, unique=True))
 def test_beancount_accepts_every_user_id(owners: list[str]) -> None:
     with closing(new_ledger()) as connection:

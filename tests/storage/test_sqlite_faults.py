@@ -232,7 +232,7 @@ def run_worker(path: Path, *prefix: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "call",
     [1, 3, 6, 7, 8, 9]
-    + [pytest.param(call, marks=pytest.mark.slow) for call in (4, 5, *range(10, 30))],
+    + [pytest.param(call, marks=pytest.mark.deep) for call in (4, 5, *range(10, 30))],
 )
 def test_a_failing_fsync_breaks_the_store_and_nothing_is_acknowledged_after_it(
     path: Path, call: int
