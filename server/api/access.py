@@ -1,22 +1,13 @@
 """Who is asking: the host platform's backend, a user with a token, or nobody."""
 
-import re
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from litestar import Request
 
-from protocol.codec import UNSEEN_CHARACTERS
-from protocol.messages import KEY_CHARACTERS_MAX
-from rules.commands import AnyCommand
-from rules.outcomes import AnyOutcome, Refused
-from server.api.errors import ApiError, refused
-from server.auth import USER_ID, Identity, same_secret
+from server.api.errors import ApiError
+from server.auth import Identity, same_secret
 from server.shell import Shell
-
-ID = re.compile(USER_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,99 +65,3 @@ def admin_or_backend(request: Request[Any, Any, Any], shell: Shell) -> Caller:
     if caller.identity is not None and caller.identity.role != "admin":
         raise ApiError("forbidden", "Only the backend and admins may do this.")
     return caller
-
-
-def idempotency_key(request: Request[Any, Any, Any]) -> str:
-    """The client's key, or one of ours: without a key each request is a wish of its own.
-
-    Raises ApiError `malformed`.
-    """
-    key: str | None = request.headers.get("Idempotency-Key")
-    if key is None:
-        return f"http-{secrets.token_hex(16)}"
-    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or UNSEEN_CHARACTERS.search(key):
-        sentence = f"`Idempotency-Key` must have 1 to {KEY_CHARACTERS_MAX} printable characters."
-        raise ApiError("malformed", sentence)
-    return key
-
-
-def checked_id(value: str, name: str) -> str:
-    """An id as tokens have them. Raises ApiError `invalid`."""
-    if not ID.fullmatch(value):
-        raise ApiError(
-            "invalid", f"`{name}` must be 1 to 64 of A-Z a-z 0-9 _ . : and -", {"field": name}
-        )
-    return value
-
-
-def checked_text(value: str, name: str, characters_max: int) -> str:
-    """A text for people. Raises ApiError `invalid`."""
-    if not 1 <= len(value) <= characters_max or UNSEEN_CHARACTERS.search(value):
-        sentence = f"`{name}` must be 1 to {characters_max} characters without control characters"
-        raise ApiError("invalid", sentence, {"field": name})
-    return value
-
-
-async def checked_whole(request: Request[Any, Any, Any], name: str) -> int:
-    """A whole number of the body, as it was sent: Litestar itself would take "5" and 5.0 for 5.
-
-    Raises ApiError `malformed`.
-    """
-    value = (await request.json())[name]
-    if type(value) is not int:
-        raise ApiError("malformed", f"`{name}` must be a whole number", {"field": name})
-    return value
-
-
-async def maybe_whole(request: Request[Any, Any, Any], name: str, most: int) -> int | None:
-    """As `checked_whole`, from 0 on; None for what was left out or is null.
-
-    Raises ApiError `malformed`, `invalid`.
-    """
-    if (await request.json()).get(name) is None:
-        return None
-    value = await checked_whole(request, name)
-    if not 0 <= value <= most:
-        raise ApiError("invalid", f"`{name}` must be from 0 to {most}", {"field": name})
-    return value
-
-
-async def checked_switch(request: Request[Any, Any, Any], name: str) -> bool:
-    """A switch of the body, as it was sent and false when it was not: Litestar itself would take 1
-    and "yes" for true.
-
-    Raises ApiError `malformed`.
-    """
-    value = (await request.json()).get(name, False)
-    if type(value) is not bool:
-        raise ApiError("malformed", f"`{name}` must be true or false", {"field": name})
-    return value
-
-
-async def booked(shell: Shell, command: AnyCommand) -> AnyOutcome:
-    """What came of a command that the books took. Raises ApiError for a refusal."""
-    result = await shell.settlement.ask(command)
-    if isinstance(result.outcome, Refused):
-        raise refused(result.outcome)
-    return result.outcome
-
-
-def outcome_body(outcome: AnyOutcome) -> dict[str, Any]:
-    """An outcome as the API answers with it."""
-    fields = msgspec.structs.asdict(outcome)
-    del fields["again"]
-    return fields
-
-
-def base_url(request: Request[Any, Any, Any], shell: Shell) -> str:
-    """The address under which the one who asks knows this server, without a slash at its end."""
-    if shell.settings.public_url:
-        return shell.settings.public_url.rstrip("/")
-    base = str(request.base_url).rstrip("/")
-    peer = request.client.host if request.client else ""
-    if (
-        peer in shell.settings.trusted_proxies
-        and request.headers.get("X-Forwarded-Proto") == "https"
-    ):
-        base = base.replace("http://", "https://", 1)
-    return base

@@ -27,10 +27,11 @@ from rules.outcomes import Refused, Suspended
 from rules.results import Result
 from rules.rows import Payout
 from rules.shop import MINOR_DIGITS
-from server.api.access import ID, backend, idempotency_key
+from server.api.access import backend
 from server.api.errors import ApiError
+from server.api.fields import ID
 from server.api.payouts import TEXT_CHARACTERS_MAX, PayoutStatus
-from server.api.rooms import shell_of
+from server.api.request import idempotency_key, shell_of
 from server.shell import Shell
 from storage.exports import plain_cell
 from storage.posted import iso

@@ -12,16 +12,12 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from protocol.messages import MONEY_MAX
 from rules.commands import SetRate
 from rules.creators import RATE_MAX, rate_of
-from server.api.access import (
-    backend,
-    backend_or,
-    booked,
-    checked_id,
-    idempotency_key,
-    maybe_whole,
-)
+from server.api.access import backend, backend_or
+from server.api.answers import booked
 from server.api.errors import ApiError
-from server.api.rooms import Limit, shell_of
+from server.api.fields import checked_id, maybe_whole
+from server.api.lists import Limit
+from server.api.request import idempotency_key, shell_of
 from server.shell import Shell
 from storage import EarningLine
 

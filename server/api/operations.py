@@ -9,7 +9,7 @@ from litestar.datastructures import State
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from protocol.messages import PROTOCOL_VERSION
-from server.api.rooms import shell_of
+from server.api.request import shell_of
 
 
 @get("/healthz", media_type=MediaType.TEXT)

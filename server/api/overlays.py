@@ -8,8 +8,9 @@ from litestar import Request, Router, post
 from litestar.datastructures import State
 from litestar.params import JSONBody
 
-from server.api.access import backend_or, base_url
-from server.api.rooms import find_room, shell_of
+from server.api.access import backend_or
+from server.api.request import base_url, shell_of
+from server.api.rooms import find_room
 from server.auth import issue
 
 OVERLAY_DAYS = 365

@@ -8,7 +8,7 @@ from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 
 from rules.commands import Grant
-from server.api.rooms import shell_of
+from server.api.request import shell_of
 from server.auth import issue
 from web import STATIC
 

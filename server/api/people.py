@@ -23,19 +23,12 @@ from rules.commands import (
 )
 from rules.outcomes import GiftsReversed
 from rules.rows import User
-from server.api.access import (
-    backend,
-    backend_or,
-    booked,
-    checked_id,
-    checked_switch,
-    checked_text,
-    checked_whole,
-    idempotency_key,
-    outcome_body,
-)
+from server.api.access import backend, backend_or
+from server.api.answers import booked, outcome_body
 from server.api.errors import ApiError
-from server.api.rooms import LIST_MAX, Limit, shell_of
+from server.api.fields import checked_id, checked_switch, checked_text, checked_whole
+from server.api.lists import LIST_MAX, Limit
+from server.api.request import idempotency_key, shell_of
 from server.api.wallets import limits_body, wallet_body
 from server.shell import Shell
 from storage import GiftLine

@@ -5,42 +5,26 @@ import secrets
 from typing import Annotated, Any
 
 import msgspec
-import orjson
-from litestar import Request, Response, Router, get, post
+from litestar import Request, Router, get, post
 from litestar.datastructures import State
-from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, JSONBody
-from litestar.response import Redirect
 
 from rules.commands import ChargeBack, RefundPurchase, StartPurchase
 from rules.outcomes import PurchaseStarted
 from rules.rows import Purchase
-from server.api.access import (
-    backend,
-    base_url,
-    booked,
-    caller_of,
-    check_is,
-    checked_id,
-    checked_text,
-    checked_whole,
-    idempotency_key,
-    outcome_body,
-)
+from server.api.access import backend, caller_of, check_is
+from server.api.answers import booked, outcome_body
 from server.api.errors import ApiError
-from server.api.pages import HEADERS
-from server.api.rooms import Limit, shell_of
+from server.api.fields import checked_id, checked_text, checked_whole
+from server.api.lists import Limit
+from server.api.request import base_url, idempotency_key, shell_of
 from server.payments import (
     BadNotification,
-    Declined,
-    Paid,
     ProviderRefused,
-    Sandbox,
     checkouts,
     notifications,
 )
 from server.shell import Shell
-from web.checkout import checkout_page, price_text
 
 PENDING_MAX = 50
 """Purchases of one user that wait for a payment. Each is a row for ever, and a call to Stripe."""
@@ -108,7 +92,7 @@ async def start_purchase(
     )
     outcome = await booked(shell, command)
     assert isinstance(outcome, PurchaseStarted)
-    purchase = await _find(shell, outcome.purchase)
+    purchase = await find_purchase(shell, outcome.purchase)
     if purchase.status == "pending" and not purchase.checkout:
         try:
             await checkouts.start(
@@ -117,7 +101,7 @@ async def start_purchase(
         except ProviderRefused as error:
             sentence = f"The payment provider refused: {error}"
             raise ApiError("payment_refused", sentence, {"purchase": purchase.id}) from error
-        purchase = await _find(shell, purchase.id)
+        purchase = await find_purchase(shell, purchase.id)
     return _body(purchase)
 
 
@@ -128,7 +112,7 @@ async def show_purchase(
     """One purchase, for its buyer and the backend."""
     shell = shell_of(state)
     caller = caller_of(request, shell)
-    found = await _find(shell, purchase)
+    found = await find_purchase(shell, purchase)
     check_is(caller, found.user)
     return _body(found)
 
@@ -190,7 +174,7 @@ async def charge_back(
     """The payer's bank took the money back, and the provider did not tell us itself."""
     shell = shell_of(state)
     caller = backend(request, shell)
-    await _find(shell, purchase)
+    await find_purchase(shell, purchase)
     reason = checked_text(data.reason, "reason", 200)
     key = idempotency_key(request)
     command = ChargeBack(actor=caller.actor, key=key, purchase=purchase, reason=reason)
@@ -237,78 +221,7 @@ async def show_refused(state: State, request: Request[Any, Any, Any]) -> dict[st
     return {"items": items, "next_cursor": None}
 
 
-# Pages
-
-
-@get("/checkout/sandbox/{purchase:str}", include_in_schema=False)
-async def sandbox_page(state: State, purchase: FromPath[str]) -> Response[str]:
-    shell = shell_of(state)
-    _sandbox(shell)
-    return _page(await _find(shell, purchase), sandbox=True)
-
-
-@post("/checkout/sandbox/{purchase:str}", include_in_schema=False)
-async def answer_sandbox(
-    state: State, request: Request[Any, Any, Any], purchase: FromPath[str]
-) -> Redirect:
-    """Pay or decline, as a buyer at a real provider would: the answer comes as a notification."""
-    shell = shell_of(state)
-    sandbox = _sandbox(shell)
-    row = await _find(shell, purchase)
-    answer = await _answer(request)
-    if answer not in ("pay", "decline"):
-        raise ApiError("invalid", "`answer` must be pay or decline.", {"field": "answer"})
-    if row.status == "pending":
-        said: Paid | Declined = Declined(purchase=row.id, reason="declined in the sandbox")
-        if answer == "pay":
-            said = Paid(
-                purchase=row.id,
-                payment=f"sandbox-{row.id}",
-                amount_minor=row.price_minor,
-                currency=row.currency,
-            )
-        await notify(shell, *sandbox.notify(said, shell.clock()))
-    return Redirect(f"/checkout/sandbox/{row.id}", status_code=303)
-
-
-async def _answer(request: Request[Any, Any, Any]) -> Any:
-    """What a form or some JSON says for `answer`. Raises ApiError `malformed`."""
-    if request.content_type[0] != "application/json":
-        return (await request.form()).get("answer")
-    try:
-        body = orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        raise ApiError("malformed", "The body is not JSON.") from error
-    return body.get("answer") if isinstance(body, dict) else None
-
-
-@get("/checkout/{end:str}/{purchase:str}", include_in_schema=False)
-async def end_page(state: State, end: FromPath[str], purchase: FromPath[str]) -> Response[str]:
-    """Where a provider sends the buyer back to."""
-    if end not in ("paid", "cancelled"):
-        raise NotFoundException("There is no such page.")
-    row = await _find(shell_of(state), purchase)
-    return _page(row, sandbox=False, waiting="confirming" if end == "paid" else "failed")
-
-
-def _page(row: Purchase, *, sandbox: bool, waiting: str = "pending") -> Response[str]:
-    html = checkout_page(
-        purchase=row.id,
-        coins=row.coins,
-        price=price_text(row.price_minor, row.currency),
-        status=waiting if row.status == "pending" else row.status,
-        sandbox=sandbox,
-    )
-    return Response(html, media_type="text/html; charset=utf-8", headers=HEADERS)
-
-
-def _sandbox(shell: Shell) -> Sandbox:
-    if not isinstance(shell.provider, Sandbox):
-        raise NotFoundException("Payments here are real; there is no sandbox.")
-    return shell.provider
-
-
-async def _find(shell: Shell, id: str) -> Purchase:
+async def find_purchase(shell: Shell, id: str) -> Purchase:
     found = await shell.store.money.purchase(id)
     if found is None:
         raise ApiError("unknown_purchase", f"There is no purchase {id}.")
@@ -348,4 +261,3 @@ purchases_router = Router(
     ],
     tags=["purchases"],
 )
-CHECKOUT_PAGES = (sandbox_page, answer_sandbox, end_page)

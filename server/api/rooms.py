@@ -13,15 +13,16 @@ from rules.commands import CloseRoom, OpenRoom
 from rules.events import Event
 from rules.outcomes import Refused
 from rules.rows import Room
-from server.api.access import backend, backend_or, checked_id, checked_text, idempotency_key
+from server.api.access import backend, backend_or
 from server.api.errors import ApiError, refused
+from server.api.fields import checked_id, checked_text
+from server.api.lists import LIST_MAX, Limit
+from server.api.request import idempotency_key, shell_of
 from server.shell import Shell
 
-LIST_MAX = 200
 EVENTS_MAX = 1_000
 """The raw log is read by programs that want all of it."""
 
-Limit = Annotated[int, QueryParameter(ge=1, le=LIST_MAX)]
 EventsLimit = Annotated[int, QueryParameter(ge=1, le=EVENTS_MAX)]
 Seq = Annotated[int, QueryParameter(ge=0, le=MONEY_MAX)]
 MaybeSeq = Annotated[int | None, QueryParameter(ge=0, le=MONEY_MAX)]
@@ -32,11 +33,6 @@ class RoomOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     creator: str
     creator_name: str | None = None
-
-
-def shell_of(state: State) -> Shell:
-    shell: Shell = state.shell
-    return shell
 
 
 def room_body(room: Room, viewers: int) -> dict[str, Any]:

@@ -10,18 +10,21 @@ from litestar.static_files import create_static_files_router
 
 from server.api import errors
 from server.api.bank_files import bank_router
-from server.api.books import books_router
+from server.api.checkout import CHECKOUT_PAGES
+from server.api.corrections import corrections_router
 from server.api.creators import creators_router
 from server.api.description import DESCRIPTIONS
 from server.api.endpoints import endpoints_router
-from server.api.money import money_router
+from server.api.gifts import gifts_router
 from server.api.operations import operations_router
 from server.api.overlays import overlays_router
 from server.api.pages import PAGES
 from server.api.payouts import payouts_router
 from server.api.people import people_router
-from server.api.purchases import CHECKOUT_PAGES, purchases_router
+from server.api.purchases import purchases_router
 from server.api.rooms import rooms_router
+from server.api.suspense import suspense_router
+from server.api.wallets import wallets_router
 from server.shell import Shell
 from storage import StoreError
 from web import STATIC
@@ -43,14 +46,16 @@ def build_site(shell: Shell, version: str) -> Litestar:
             *DESCRIPTIONS,
             static,
             rooms_router,
-            money_router,
+            wallets_router,
+            gifts_router,
             *CHECKOUT_PAGES,
             purchases_router,
             people_router,
             payouts_router,
             bank_router,
             creators_router,
-            books_router,
+            suspense_router,
+            corrections_router,
             endpoints_router,
             overlays_router,
             operations_router,

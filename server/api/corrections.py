@@ -1,4 +1,4 @@
-"""What people do to the books by hand: look at what could not be placed, and correct a balance.
+"""Correcting a balance by hand.
 
 A correction takes two persons, so only persons can propose and decide one: each with an admin's
 token of their own. The api key is one secret that any number of programs may share, and could be
@@ -10,35 +10,22 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import Request, Router, get, post
 from litestar.datastructures import State
-from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from protocol.messages import MONEY_MAX
-from rules.commands import DecideCorrection, ProposeCorrection, SettleSuspense
+from rules.commands import DecideCorrection, ProposeCorrection
 from rules.outcomes import CorrectionProposed
-from rules.rows import Correction, Suspense
-from server.api.access import (
-    Caller,
-    admin_or_backend,
-    booked,
-    checked_id,
-    checked_text,
-    checked_whole,
-    idempotency_key,
-)
+from rules.rows import Correction
+from server.api.access import Caller, admin_or_backend
+from server.api.answers import booked
 from server.api.errors import ApiError
-from server.api.rooms import Limit, shell_of
+from server.api.fields import NOTE_CHARACTERS_MAX, checked_id, checked_text, checked_whole
+from server.api.lists import Cursor, Limit
+from server.api.request import idempotency_key, shell_of
 from server.shell import Shell
 
-NOTE_CHARACTERS_MAX = 500
-"""Of what came of an entry, or why a balance is corrected: an auditor reads it years later."""
-
 Entry = Annotated[int, PathParameter(ge=1, le=MONEY_MAX)]
-Cursor = Annotated[int | None, QueryParameter(ge=1, le=MONEY_MAX)]
 CorrectionStatus = Annotated[Literal["proposed", "approved", "rejected"] | None, QueryParameter()]
-
-
-class Settling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    note: str
 
 
 class CorrectionWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,18 +33,6 @@ class CorrectionWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account: Literal["coins", "coin_debt", "diamonds_available", "diamond_debt"]
     amount: int
     reason: str
-
-
-def _suspense_body(row: Suspense) -> dict[str, Any]:
-    return {
-        "entry": row.id,
-        "subject": row.subject,
-        "why": row.why,
-        "note": row.note,
-        "at_ms": row.at_ms,
-        "settled_by": row.settled_by or None,
-        "settled_note": row.settled_note or None,
-    }
 
 
 def _correction_body(row: Correction) -> dict[str, Any]:
@@ -72,36 +47,6 @@ def _correction_body(row: Correction) -> dict[str, Any]:
         "at_ms": row.at_ms,
         "decided_by": row.decided_by or None,
     }
-
-
-@get("/suspense")
-async def list_suspense(
-    state: State,
-    request: Request[Any, Any, Any],
-    settled: FromQuery[bool | None] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> dict[str, Any]:
-    """What the books could not place and a person has to look at, newest first."""
-    shell = shell_of(state)
-    admin_or_backend(request, shell)
-    found = await shell.store.money.suspense(settled, cursor, limit)
-    next_cursor = str(found[-1].id) if len(found) == limit else None
-    return {"items": [_suspense_body(row) for row in found], "next_cursor": next_cursor}
-
-
-@post("/suspense/{entry:int}/settle", status_code=200)
-async def settle_suspense(
-    state: State, request: Request[Any, Any, Any], entry: Entry, data: JSONBody[Settling]
-) -> dict[str, Any]:
-    """Say what came of an entry. No money moves by this."""
-    shell = shell_of(state)
-    caller = admin_or_backend(request, shell)
-    note = checked_text(data.note, "note", NOTE_CHARACTERS_MAX)
-    key = idempotency_key(request)
-    await booked(shell, SettleSuspense(actor=caller.actor, key=key, entry=entry, note=note))
-    [row] = await shell.store.money.suspense(None, entry + 1, 1)
-    return _suspense_body(row)
 
 
 def _admin(request: Request[Any, Any, Any], shell: Shell) -> Caller:
@@ -184,15 +129,8 @@ async def _correction(shell: Shell, id: int) -> dict[str, Any]:
     return _correction_body(row)
 
 
-books_router = Router(
+corrections_router = Router(
     path="/v1",
-    route_handlers=[
-        list_suspense,
-        settle_suspense,
-        list_corrections,
-        propose_correction,
-        approve_correction,
-        reject_correction,
-    ],
-    tags=["books"],
+    route_handlers=[list_corrections, propose_correction, approve_correction, reject_correction],
+    tags=["corrections"],
 )
