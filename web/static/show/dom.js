@@ -25,10 +25,16 @@ export function personName(name) {
 const SVG = 'http://www.w3.org/2000/svg';
 const SHEET = '/static/show/gifts.svg';
 
-/** The gifts that show/gifts.svg draws; any other gets the parcel. */
-const DRAWN = new Set(('spark leaf wave clap note biscuit kettle lantern daisy comet kite drum crownlet '
-  + 'scarf lighthouse orchard tram aurora regatta carousel observatory whalesong glacier citadel tidal '
-  + 'summit eclipse leviathan atlas').split(' '));
+const PARCEL = 'picture-gift';
+
+/** The names in the sheet; null until it has come. */
+let drawn = null;
+
+/** A gift that the sheet does not draw gets the parcel. */
+function pictureName(giftId) {
+  const name = `picture-${giftId}`;
+  return drawn === null || drawn.has(name) ? name : PARCEL;
+}
 
 /** The picture of a gift, coloured by its animation class. */
 export function giftPicture(giftId, animation) {
@@ -37,7 +43,7 @@ export function giftPicture(giftId, animation) {
   svg.setAttribute('viewBox', '0 0 24 24');
   svg.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS(SVG, 'use');
-  use.setAttribute('href', `#picture-${DRAWN.has(giftId) ? giftId : 'gift'}`);
+  use.setAttribute('href', `#${pictureName(giftId)}`);
   svg.append(use);
   return svg;
 }
@@ -54,4 +60,8 @@ export async function loadPictures() {
   sheet.setAttribute('class', 'visually-hidden');
   sheet.setAttribute('aria-hidden', 'true');
   document.body.append(document.importNode(sheet, true));
+  drawn = new Set([...sheet.querySelectorAll('symbol')].map((symbol) => symbol.id));
+  for (const use of document.querySelectorAll('.gift-picture use')) {
+    if (!drawn.has(use.getAttribute('href').slice(1))) use.setAttribute('href', `#${PARCEL}`);
+  }
 }

@@ -1,0 +1,59 @@
+"""A server for the browser tests: a process that can be killed, with a room and tokens for it."""
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from kit.servers.serving import BACKEND, ServerProcess, token
+from kit.servers.tools import need
+
+COINS = 3_000
+"""Enough for one dear gift and some small ones, little enough to spend in a test."""
+
+
+class LivePages:
+    """A room called `kitchen`, tokens for it, and a server that can be killed under it."""
+
+    room = "kitchen"
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._server = server
+        self.url = server.url
+        body = {"id": self.room, "title": "Kitchen concert", "creator": "cleo"}
+        self._post("/v1/rooms", body | {"creator_name": "Cleo"})
+
+    def viewer_token(self, user: str, name: str) -> str:
+        self._post("/v1/grants", {"user": user, "coins": COINS, "reason": "pages"})
+        return token(user, name=name)
+
+    def overlay_token(self) -> str:
+        return str(self._post("/v1/overlays", {"room": self.room})["token"])
+
+    def restart(self) -> None:
+        """kill −9, and the same books on the same port."""
+        self._server.restart()
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        headers = BACKEND | {"Idempotency-Key": secrets.token_hex(16)}
+        answer = httpx.post(self.url + path, json=body, headers=headers, timeout=20)
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
+
+
+@contextlib.contextmanager
+def live_pages(folder: Path, patch: pytest.MonkeyPatch, **flags: Any) -> Iterator[LivePages]:
+    """Start such a server, and end it whatever comes."""
+    need("chromium")
+    # `serve` takes every LARGESSE_* for a setting, and this one is for test_pictures.py.
+    patch.delenv("LARGESSE_SCREENSHOTS", raising=False)
+    server = ServerProcess(folder, **flags)
+    server.start()
+    try:
+        yield LivePages(server)
+    finally:
+        server.kill()
