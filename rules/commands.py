@@ -95,6 +95,11 @@ class StartPurchase(Command, frozen=True, kw_only=True, tag="start_purchase"):
     bundle: str | None = None
     coins: int | None = None
 
+    @property
+    def own(self) -> bool:
+        """Asked for by the buyer, and not by the backend for them."""
+        return self.actor == f"user:{self.user}"
+
 
 class AttachCheckout(Command, frozen=True, kw_only=True, tag="attach_checkout"):
     purchase: str

@@ -3,6 +3,7 @@
 from rules.book import Book
 from rules.commands import DisableEndpoint, RotateEndpoint, SetEndpoint
 from rules.outcomes import EndpointSet
+from rules.policy import bounds_of
 from rules.results import Result, refuse
 from rules.rows import Endpoint
 
@@ -11,6 +12,10 @@ def set_endpoint(book: Book, command: SetEndpoint, now_ms: int) -> Result:
     """Add an endpoint, or change one. One that was disabled goes on where it stopped."""
     row = book.endpoints.get(command.endpoint)
     kinds = list(command.kinds)
+    most = bounds_of(book.policy).endpoints_max
+    if row is None and most and len(book.endpoints) >= most:
+        sentence = f"There may be {most} endpoints; set one of them anew."
+        return refuse("invalid", sentence, field="endpoint", most=most)
     if row is None:
         row = Endpoint(command.endpoint, command.url, kinds, True, "", 1, 0, book.next_command)
         book.endpoints[row.id] = row

@@ -1,6 +1,7 @@
 """The operator's settings that money depends on. They live in the books: a replay needs no file."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from rules.catalogue import Catalogue
 from rules.shop import Shop
@@ -34,6 +35,18 @@ class PayoutRules(msgspec.Struct, frozen=True, kw_only=True):
     """How much one minor unit of money is: a diamond is a cent."""
 
 
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of a thing there may be, because each is a row for ever; 0 means no bound."""
+
+    pending_purchases_max: int = 50
+    """Purchases of one user that wait for a payment. Each is also a call to the provider."""
+    endpoints_max: int = 50
+    """Webhook endpoints. Each costs an entry for every event that it wants."""
+
+
+UNBOUNDED = Bounds(pending_purchases_max=0, endpoints_max=0)
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     catalogue: Catalogue
     rate_permille: int = 500
@@ -45,3 +58,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     limits: SpendingLimits = SpendingLimits()
     payouts: PayoutRules = PayoutRules()
     shop: Shop = Shop()
+    bounds: Bounds | UnsetType = UNSET
+    """Left out of policies that are older than the bounds, whose journals must replay as they were
+    written: nothing was bounded then."""
+
+
+def bounds_of(policy: Policy | None) -> Bounds:
+    """The bounds that hold."""
+    if policy is None or policy.bounds is UNSET:
+        return UNBOUNDED
+    return policy.bounds

@@ -31,6 +31,7 @@ from rules.outcomes import (
     RefundMarkedSent,
     TakenBack,
 )
+from rules.policy import bounds_of
 from rules.results import Balance, Result, refuse
 from rules.rows import Lot, Purchase, Refund, User
 from rules.shop import Shop
@@ -83,6 +84,8 @@ def start(book: Book, command: StartPurchase, now_ms: int) -> Result:
         return refuse("not_of_age", "Only adults may buy coins.")
     if user is not None and user.frozen:
         return refuse("account_frozen", "This account is frozen; ask the platform's support.")
+    if refusal := _too_many(book, command):
+        return refusal
     if command.purchase in book.purchases:
         return refuse("invalid", "This purchase exists.", field="purchase")
     coins, price_minor = priced
@@ -108,6 +111,20 @@ def start(book: Book, command: StartPurchase, now_ms: int) -> Result:
             currency=shop.currency,
         )
     )
+
+
+def _too_many(book: Book, command: StartPurchase) -> Result | None:
+    """A user may have so many purchases waiting. The backend may have any number made for them: it
+    is trusted, and need not wait until others have paid."""
+    most = bounds_of(book.policy).pending_purchases_max
+    if not most or not command.own:
+        return None
+    rows = book.purchases.values()
+    waiting = sum(row.user == command.user and row.status == "pending" for row in rows)
+    if waiting < most:
+        return None
+    sentence = f"{waiting} purchases are waiting for a payment; pay or let them go."
+    return refuse("wrong_state", sentence, most=most)
 
 
 def _priced(shop: Shop, command: StartPurchase) -> tuple[int, int] | Result:

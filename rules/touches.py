@@ -70,6 +70,10 @@ class Touched(NamedTuple):
     """(table, id) of purchases, payouts and the like."""
     lots: set[str]
     """Purchases whose gifts are needed."""
+    buyers: set[str]
+    """Users whose purchases that wait for a payment are needed, to be counted."""
+    whole: set[str]
+    """Tables that are needed whole, for the same reason; none of them may be long."""
 
     def wallet(self, user: str) -> None:
         self.users.add(user)
@@ -86,7 +90,7 @@ class Touched(NamedTuple):
 
 
 def nothing() -> Touched:
-    return Touched(set(), set(), set(), set(), set(), set(), set(), set())
+    return Touched(*(set() for _ in Touched._fields))
 
 
 def touches_at_first(commands: Iterable[AnyCommand]) -> Touched:
@@ -115,7 +119,9 @@ def touches_at_first(commands: Iterable[AnyCommand]) -> Touched:
                 pass
             case SetLimits() | PauseGifting() | Freeze() | Unfreeze() | HideLevel() | EraseUser():
                 touched.users.add(command.user)
-            case SetEndpoint() | RotateEndpoint() | DisableEndpoint():
+            case SetEndpoint():
+                touched.whole.add("endpoint")
+            case RotateEndpoint() | DisableEndpoint():
                 touched.rare.add(("endpoint", command.endpoint))
             case _:
                 _touch_money(touched, command)
@@ -135,6 +141,8 @@ def _touch_money(touched: Touched, command: MoneyCommand) -> None:
         case StartPurchase():
             touched.wallet(command.user)
             touched.rare.add(("purchase", command.purchase))
+            if command.own:
+                touched.buyers.add(command.user)
         case AttachCheckout() | SettlePurchase() | FailPurchase() | RefundPurchase():
             touched.rare.add(("purchase", command.purchase))
         case ChargeBack():

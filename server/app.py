@@ -30,7 +30,7 @@ from rules import shop
 from rules.catalogue import CatalogueError
 from rules.commands import SetPolicy
 from rules.outcomes import PolicySet
-from rules.policy import PayoutRules, Policy, SpendingLimits
+from rules.policy import Bounds, PayoutRules, Policy, SpendingLimits
 from server import auth, logs
 from server.api import build_site
 from server.clock import now_ms
@@ -191,6 +191,7 @@ def _policy(settings: Settings) -> Policy:
             millidiamonds_per_minor=settings.millidiamonds_per_minor,
         ),
         shop=prices,
+        bounds=Bounds(),
     )
 
 

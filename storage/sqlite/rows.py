@@ -154,6 +154,10 @@ def load(connection: Connection, commands: Sequence[AnyCommand]) -> Book:
     _take_gifts(book, row[6], row[7])
     if first.lots:
         _load_lots(connection, book, first.lots)
+    if first.buyers:
+        _load_rows(connection, book, "purchase", _WAITING, (_json(first.buyers),))
+    for table in first.whole:
+        _load_rows(connection, book, table, table, ())
     for table in _RARE:
         _load_rare(connection, book, table, {id for name, id in first.rare if name == table})
     _load_parties(connection, book, first, touches_then(book))
@@ -178,17 +182,24 @@ def _load_lots(connection: Connection, book: Book, purchases: set[str]) -> None:
 
 
 def _load_rare(connection: Connection, book: Book, table: str, ids: Iterable[str | int]) -> None:
-    rows: dict[Any, Any] = getattr(book, _PLACE[table])
-    ids = set(ids) - rows.keys()
+    ids = set(ids) - getattr(book, _PLACE[table]).keys()
     if not ids:
         return
-    row_type = _RARE[table]
-    found = connection.execute(
-        f"SELECT {', '.join(row_type.__struct_fields__)} FROM {table}"
-        " WHERE id IN (SELECT value FROM json_each(?))",
-        (_json(ids),),
-    ).fetchall()
-    for fields in found:
+    source = f"{table} WHERE id IN (SELECT value FROM json_each(?))"
+    _load_rows(connection, book, table, source, (_json(ids),))
+
+
+_WAITING = """purchase INDEXED BY purchase_waiting
+WHERE user IN (SELECT value FROM json_each(?)) AND status = 'pending'"""
+"""By itself SQLite would go through everybody's purchases that wait."""
+
+
+def _load_rows(
+    connection: Connection, book: Book, table: str, source: str, arguments: Sequence[Any]
+) -> None:
+    row_type, rows = _RARE[table], getattr(book, _PLACE[table])
+    sql = f"SELECT {', '.join(row_type.__struct_fields__)} FROM {source}"
+    for fields in connection.execute(sql, arguments).fetchall():
         row = row_type(*map(unpacked, row_type.__struct_fields__, fields))
         rows[row.id] = row
 

@@ -102,6 +102,37 @@ PURCHASES = Question(
     """,
 )
 
+WAITING = Question(
+    "waiting",
+    "{} purchases wait for a payment; no user ordered another beyond the bound of the moment.",
+    "SELECT count(*) FROM purchase WHERE status = 'pending'",
+    f"""
+    WITH rare AS MATERIALIZED (
+      SELECT id, actor, kind, outcome ->> 'purchase' AS purchase,
+             CAST(outcome ->> 'user' AS TEXT) AS user FROM ({RARE})
+      WHERE kind IN ('start_purchase', 'fail_purchase', 'settle_purchase')
+    ), ended AS (
+      SELECT purchase, user, min(id) AS id FROM rare WHERE kind <> 'start_purchase'
+      GROUP BY purchase
+    ), steps AS (
+      SELECT id, user, 1 AS step, actor = 'user:' || user AS own FROM rare
+      WHERE kind = 'start_purchase'
+      UNION ALL SELECT id, user, -1, 0 FROM ended
+    ), counted AS (
+      SELECT id, user, own, sum(step) OVER (PARTITION BY user ORDER BY id) AS waiting FROM steps)
+    SELECT printf('%s had %d purchases waiting after command %d, and %d are allowed', c.user,
+                  c.waiting, c.id, p.body ->> '$.bounds.pending_purchases_max')
+    FROM counted AS c LEFT JOIN policy AS p ON p.command = {POLICY_OF.format("c.id")}
+    WHERE c.own AND c.waiting > nullif(p.body ->> '$.bounds.pending_purchases_max', 0)
+    UNION ALL
+    SELECT printf('%s has %d purchases waiting, by the commands %d', c.user, w.waiting, c.waiting)
+    FROM (SELECT user, sum(step) AS waiting FROM steps GROUP BY user) AS c
+    LEFT JOIN (SELECT user, count(*) AS waiting FROM purchase WHERE status = 'pending'
+               GROUP BY user) AS w ON w.user = c.user
+    WHERE coalesce(w.waiting, 0) <> c.waiting
+    """,
+)
+
 REFUNDS = Question(
     "refunds",
     "{} refunds of {} coins and {} minor units are the ones that were decided, {} of them not sent"
@@ -279,7 +310,7 @@ ENDPOINTS = Question(
     "endpoints",
     "{} webhook endpoints are as they were set, {} of them enabled.",
     "SELECT count(*), count(*) FILTER (WHERE enabled) FROM endpoint",
-    """
+    f"""
     WITH said AS MATERIALIZED (
       SELECT c.id, c.kind, c.outcome ->> 'endpoint' AS endpoint, b.at_ms
       FROM command AS c CROSS JOIN batch AS b ON b.id = c.batch
@@ -300,9 +331,15 @@ ENDPOINTS = Question(
       IS NOT (c.body ->> 'url', coalesce(c.body -> 'kinds', '[]'), d.id IS NULL,
               coalesce(d.body ->> 'reason', ''), 1 + s.rotations, coalesce(b.at_ms, 0), s.since)
     UNION ALL
+    SELECT printf('the endpoint %s is the %dth of %d', s.endpoint, s.place,
+                  p.body ->> '$.bounds.endpoints_max')
+    FROM (SELECT endpoint, since, row_number() OVER (ORDER BY since) AS place FROM story) AS s
+    LEFT JOIN policy AS p ON p.command = {POLICY_OF.format("s.since")}
+    WHERE s.place > nullif(p.body ->> '$.bounds.endpoints_max', 0)
+    UNION ALL
     SELECT printf('the endpoint %s was never set', id)
     FROM endpoint WHERE id NOT IN (SELECT endpoint FROM story)
     """,
 )
 
-QUESTIONS = (PRICES, PURCHASES, REFUNDS, LOTS, DEBTS, CORRECTIONS, SUSPENSE, ENDPOINTS)
+QUESTIONS = (PRICES, PURCHASES, WAITING, REFUNDS, LOTS, DEBTS, CORRECTIONS, SUSPENSE, ENDPOINTS)

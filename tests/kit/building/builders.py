@@ -47,7 +47,7 @@ from rules.commands import (
     Suspend,
     Unfreeze,
 )
-from rules.policy import PayoutRules, Policy, SpendingLimits
+from rules.policy import UNBOUNDED, PayoutRules, Policy, SpendingLimits
 from rules.shop import Bundle, Shop
 
 ROSE = Gift(id="rose", name="Rose", coins=1, combo=True)
@@ -58,6 +58,14 @@ CATALOGUE = make_catalogue((ROSE, CAKE, LION, GHOST))
 SHOP = Shop(bundles=(Bundle(id="small", coins=100, price_minor=95),), minimum_coins=1)
 NO_LIMITS = SpendingLimits(daily_coins=0, weekly_coins=0, monthly_coins=0, first_day_coins=0)
 
+_GROUPS = {
+    "limits": SpendingLimits(),
+    "payouts": PayoutRules(),
+    "shop": SHOP,
+    "bounds": UNBOUNDED,
+}
+"""Policy fields that have fields of their own."""
+
 _numbers = count(1)
 
 
@@ -66,10 +74,10 @@ def _key() -> str:
 
 
 def set_policy(**fields: Any) -> SetPolicy:
-    """Policy fields (`rate_permille`, `hold_days`, …) and `actor`, `key` in one; `limits`,
-    `payouts` and `shop` may be dictionaries of what differs from the default."""
+    """Policy fields (`rate_permille`, `hold_days`, …) and `actor`, `key` in one; those with
+    fields of their own may be dictionaries of what differs from the default."""
     actor, key = fields.pop("actor", "operator"), fields.pop("key", None) or _key()
-    for name, default in (("limits", SpendingLimits()), ("payouts", PayoutRules()), ("shop", SHOP)):
+    for name, default in _GROUPS.items():
         if isinstance(given := fields.get(name), dict):
             fields[name] = msgspec.structs.replace(default, **given)
     defaults = {"catalogue": CATALOGUE, "shop": SHOP}

@@ -37,6 +37,7 @@ def policies() -> st.SearchStrategy[AnyCommand]:
         clawback=st.sampled_from(["none", "unpaid", "full"]),
         limits=st.sampled_from([{"daily_coins": 90}, {"first_day_coins": 0}]),
         payouts=st.sampled_from([{"minimum_millidiamonds": 1, "automatic_millidiamonds": 10**9}]),
+        bounds=st.sampled_from([{}, {"pending_purchases_max": 1, "endpoints_max": 1}]),
         key=keys,
     )
 
@@ -275,6 +276,19 @@ AFTER_THE_START: dict[str, list[list[AnyCommand]]] = {
         [b.payout_result("newest")],
         [b.approve_payout("newest")],
         *([b.payout_result("newest", paid)] for paid in (True, True, False)),
+    ],
+    "a purchase too many": [
+        [b.set_policy(bounds={"pending_purchases_max": 2})],
+        [b.start_purchase("bob", purchase="p3")],
+        [b.start_purchase("bob", purchase="p4")],
+        [b.fail_purchase("p3"), b.start_purchase("bob", purchase="p4")],
+        [b.start_purchase("bob", purchase="p5"), b.start_purchase("eve", purchase="p6")],
+        [b.settle_purchase("p2"), b.start_purchase("bob", purchase="p7")],
+    ],
+    "an endpoint too many": [
+        [b.set_policy(bounds={"endpoints_max": 2})],
+        [b.set_endpoint("chat"), b.set_endpoint("mail")],
+        [b.set_endpoint("mail"), b.set_endpoint("shop")],
     ],
     "endpoints": [[b.rotate_endpoint()], [b.disable_endpoint()], [b.set_endpoint(kinds=("x",))]],
 }

@@ -62,6 +62,11 @@ class Shelf:
         self._take_gifts(book, paid_for)
         self._take(book, "rooms", {room for room, _ in paid_for})
         self._take_rare(book, (name for name in first.rare if name[0] != "creator"))
+        waiting = [p.id for p in stored.purchases.values() if p.status == "pending"]
+        wanted = {id for id in waiting if stored.purchases[id].user in first.buyers}
+        self._take(book, "purchases", wanted - book.purchases.keys())
+        for table in first.whole:
+            self._take(book, RARE[table], getattr(stored, RARE[table]))
         then = touches_then(book)
         self._take(book, "users", first.users | then.users)
         self._take(book, "members", first.members | then.members)

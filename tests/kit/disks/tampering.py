@@ -233,6 +233,16 @@ HISTORY = [
         "policies purchases retractions",
     ),
     (
+        "policy of the waiting",
+        "UPDATE policy SET body = json_set(body, '$.bounds.pending_purchases_max', 1)",
+        "policies waiting replay",
+    ),
+    (
+        "policy of endpoints",
+        "UPDATE policy SET body = json_set(body, '$.bounds.endpoints_max', 2) WHERE command > 1",
+        "policies endpoints replay",
+    ),
+    (
         "policy of ages",
         "UPDATE command SET body = json_remove(body, '$.adult') WHERE kind = 'start_purchase'",
         "journal prices",

@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
 
 from kit.building import builders
-from rules.policy import PayoutRules, SpendingLimits
+from rules.policy import Bounds, PayoutRules, SpendingLimits
 
 POLICY = {
     "hold_days": 1,
     "limits": SpendingLimits(
         daily_coins=400, weekly_coins=700, monthly_coins=800, first_day_coins=250
     ),
+    "bounds": Bounds(pending_purchases_max=3),
     "payouts": PayoutRules(minimum_millidiamonds=2_000, automatic_millidiamonds=20_000),
 }
 """Low enough that a few gifts and payouts reach every one of them."""

@@ -171,12 +171,23 @@ class MoneyModel:
             return "refused", "not_of_age"
         if self.purses.get(command.user, {}).get("frozen"):
             return "refused", "account_frozen"
+        if command.actor == f"user:{command.user}" and self.waiting(command.user) >= self.most:
+            return "refused", "wrong_state"
         coins, price = (100, 95) if command.coins is None else (command.coins, command.coins)
         self.purchases[command.purchase] = {
             "user": command.user, "coins": coins, "price": price, "status": "pending",
             "payment": None, "refunded": 0, "money_back": 0, "parked": False, "clawback": "none",
         }  # fmt: skip
         return "started", command.purchase, coins, price
+
+    @property
+    def most(self) -> int:
+        """Purchases of a user that may wait for a payment."""
+        return self.policy.bounds.pending_purchases_max if self.policy.bounds else 2**63
+
+    def waiting(self, user: str) -> int:
+        theirs = [p for p in self.purchases.values() if p["user"] == user]
+        return sum(p["status"] == "pending" for p in theirs)
 
     def suspend(self, why: str) -> Answer:
         self.suspense[self.number()] = False

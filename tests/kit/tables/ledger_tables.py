@@ -87,8 +87,6 @@ ACCOUNTS = {
     "payouts": AccountCode.MONEY_PAYOUTS,
     "corrected": AccountCode.COINS_CORRECTED,
 }
-GROUPS = {"limits", "payouts", "shop"}
-"""Policy fields with fields of their own: `limits.daily_coins=5`."""
 LISTS = {"gifts", "kinds", "flags"}
 
 

@@ -1,0 +1,50 @@
+"""A filled database of the schema before comes to the newest one with every row, and its journal
+still leads to these very rows."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kit.building import builders as b
+from kit.building.ledgers import book, codes, dump, new_ledger
+from kit.building.whole_history import whole_history
+from kit.disks.tampering import failed
+from storage.sqlite.audit.checks import audit_connection
+from storage.sqlite.audit.replay import TABLES
+from storage.sqlite.migrations import migrate, newest, scripts
+from storage.sqlite.store import connect_reader, connect_writer
+
+
+@pytest.mark.parametrize("version", range(3, newest()))
+def test_a_filled_database_of_an_older_schema_is_brought_up(tmp_path: Path, version: int) -> None:
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    with closing(whole_history(new)) as connection:
+        booked = dump(connection)
+    with closing(connect_writer(str(old))) as connection:
+        for number, script in enumerate(scripts()[:version], 1):
+            connection.executescript(script)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("PRAGMA application_id = 0x6C617267")
+        connection.execute("ATTACH ? AS filled", (str(new),))
+        for table in TABLES:
+            connection.execute(f"INSERT OR REPLACE INTO main.{table} SELECT * FROM filled.{table}")
+        connection.execute("DETACH filled")
+        assert migrate(connection) == (version, newest())
+        assert dump(connection) == booked
+        found = audit_connection(connection)
+        assert found.ok, failed(found)
+
+
+def test_orders_beyond_the_bound_that_are_older_than_it_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "books.db"
+    with closing(new_ledger(path)) as connection:
+        book(connection, b.set_policy())
+        many = [b.start_purchase("ada", purchase=f"p{number}") for number in range(60)]
+        assert set(codes(book(connection, *many))) == {"booked"}
+        book(connection, b.set_policy(bounds={"pending_purchases_max": 50}))
+        [late] = codes(book(connection, b.start_purchase("ada", purchase="late")))
+        assert late == "wrong_state"
+    with closing(connect_reader(str(path))) as connection:
+        found = audit_connection(connection)
+    assert found.ok, failed(found)
