@@ -133,6 +133,14 @@ class MoneyRules(RuleBasedStateMachine):
     def ask_for_a_payout(self, creator: str, amount: int) -> None:
         self.say(builders.release(creator), builders.request_payout(creator, amount))
 
+    @rule(user=users, creator=earners, amount=st.sampled_from([2_000, 12_000, 20_001]))
+    def earn_and_cash_out(self, user: str, creator: str, amount: int) -> None:
+        """By chance alone, diamonds that are available and a wish for them hardly ever meet."""
+        room = "r1" if creator == "cleo" else "r2"
+        self.say(builders.grant(user, 50), builders.gift(user, "cake", room=room, quantity=2))
+        self.now_ms += 2 * 86_400_000
+        self.say(builders.release(creator), builders.request_payout(creator, amount))
+
     @rule(target=used, back=some, build=st.sampled_from(["approve", "pay", "reject"]))
     def decide_a_payout(self, back: int, build: str) -> Any:
         id = self.newest(self.model.payouts, back, "payout-0")
