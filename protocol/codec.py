@@ -7,18 +7,20 @@ Writing is orjson. An event is encoded once in its life: frames are joined from 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
+from operator import attrgetter
 from typing import Any, cast, get_args
 
 import msgspec
 import orjson
+from msgspec import inspect
 
 from protocol.codes import RETRY, Code
 from protocol.messages import (
     CLIENT_FRAME_BYTES_MAX,
     ClientMessage,
     Event,
-    Gift,
     Hello,
     ServerMessage,
 )
@@ -63,19 +65,63 @@ def decode(frame: bytes) -> ClientMessage | Fault:
         message = cast(ClientMessage, _read_client.decode(frame))
     except _UNREADABLE as error:
         return _fault(frame, error)
-    if not isinstance(message, Hello) and UNSEEN_CHARACTERS.search(_texts(message)):
+    # The token of a hello is shown to nobody.
+    if not isinstance(message, Hello) and UNSEEN_CHARACTERS.search(texts_of(message)):
         sentence = "Take control characters and direction overrides out of the texts."
         key, id = getattr(message, "key", None), getattr(message, "id", None)
         return Fault(Code.MALFORMED, sentence, key=_echo(key), id=_echo(id))
     return message
 
 
-def _texts(message: ClientMessage) -> str:
-    """Everything in it that a person may come to read, in one string to be searched once."""
-    if isinstance(message, Gift):
-        to, text = message.to or "", message.message or ""
-        return f"{message.key}{message.room}{message.gift}{to}{text}"
-    return f"{getattr(message, 'room', '')}{getattr(message, 'id', None) or ''}"
+def texts_of(message: msgspec.Struct) -> str:
+    """Everything in it that a person may come to read, in one string to be searched once: all its
+    texts, however deep they lie, so that those of a new field or message cannot be forgotten."""
+    texts, deep = _where_texts_are(type(message))
+    found = "".join(filter(None, texts(message)))
+    for name in deep:
+        found += _texts_in(getattr(message, name))
+    return found
+
+
+def _texts_in(value: object) -> str:
+    match value:
+        case str():
+            return value
+        case msgspec.Struct():
+            return texts_of(value)
+        case list() | tuple() | set() | frozenset():
+            return "".join(map(_texts_in, value))
+        case dict():
+            return "".join(map(_texts_in, (*value, *value.values())))
+        case _:
+            return ""
+
+
+@cache
+def _where_texts_are(message: type[msgspec.Struct]) -> tuple[Callable[[Any], Any], list[str]]:
+    """What gets the fields that are a text or null, and the names of those that may have texts in
+    them. Found out once, for every gift is looked through."""
+    info = inspect.type_info(message)
+    assert isinstance(info, inspect.StructType)
+    flat, deep = [], []
+    for field in info.fields:
+        parts = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
+        kinds = {type(part) for part in parts}
+        if kinds <= {inspect.StrType, inspect.NoneType}:
+            flat.append(field.name)
+        elif not kinds <= _WITHOUT_TEXT:
+            deep.append(field.name)
+    # Asked for one field, attrgetter gives no tuple: then it is asked for it twice.
+    return (attrgetter(*flat, flat[0]) if flat else lambda _: ()), deep
+
+
+_WITHOUT_TEXT = {
+    inspect.NoneType,
+    inspect.BoolType,
+    inspect.IntType,
+    inspect.FloatType,
+    inspect.LiteralType,
+}
 
 
 def _fault(frame: bytes, error: BaseException) -> Fault:
