@@ -32,7 +32,7 @@ from rules.commands import SetPolicy
 from rules.outcomes import PolicySet
 from rules.policy import Bounds, PayoutRules, Policy, SpendingLimits
 from server import auth, logs
-from server.api import build_site
+from server.api import Context, build_site
 from server.clock import now_ms
 from server.demo import DEMO_ROOM, play
 from server.live.connection import Connection
@@ -51,6 +51,7 @@ class App(NamedTuple):
     """A server that is listening."""
 
     shell: Shell
+    context: Context
     url: str
 
 
@@ -97,8 +98,8 @@ async def serving(
             clock=now_ms,
             rng=random.Random(secrets.randbits(64)),
         )
-        shell.demo_room = DEMO_ROOM if demo else None
-        listener = _listener(shell)
+        context = _context(shell, DEMO_ROOM if demo else None)
+        listener = _listener(shell, context)
         async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
             stack.push_async_callback(shell.fanout.close)
             stack.push_async_callback(shell.provider.close)
@@ -109,7 +110,7 @@ async def serving(
                 await asyncio.sleep(0.005)
             log.info("server.started", url=url, database=settings.database)
             try:
-                yield App(shell, url)
+                yield App(shell, context, url)
             finally:
                 await shell.drain()
                 listener.should_exit = True
@@ -145,9 +146,27 @@ def _provider(settings: Settings) -> Provider:
     )
 
 
-def _listener(shell: Shell) -> Listener:
+def _context(shell: Shell, demo_room: str | None) -> Context:
+    return Context(
+        settings=shell.settings,
+        store=shell.store,
+        settlement=shell.settlement,
+        clock=shell.clock,
+        metrics=shell.metrics,
+        policy=shell.policy,
+        provider=shell.provider,
+        verifier=shell.verifier,
+        viewers=shell.hub.viewers,
+        too_fast=shell.too_fast,
+        not_ready=shell.not_ready,
+        nudge_webhooks=shell.webhooks.nudge,
+        demo_room=demo_room,
+    )
+
+
+def _listener(shell: Shell, context: Context) -> Listener:
     config = uvicorn.Config(
-        build_site(shell, version("largesse")),
+        build_site(context, version("largesse")),
         ws=partial(Connection, shell),  # type: ignore[arg-type]
         http="httptools",
         lifespan="off",
@@ -264,7 +283,7 @@ async def _serve(settings: Settings, gifters: int | None = None) -> int:
         else:
             print_demo(app.url)
             async with asyncio.TaskGroup() as tasks:
-                playing = tasks.create_task(play(app.shell, gifters))
+                playing = tasks.create_task(play(app.context.settlement, app.shell.rng, gifters))
                 await stop.wait()
                 playing.cancel()
     return 0

@@ -9,7 +9,7 @@ import random
 import secrets
 
 from rules.commands import Grant, OpenRoom, SendGift
-from server.shell import Shell
+from server.settlement import Settlement
 
 DEMO_ROOM = "demo"
 CREATOR = "mira"
@@ -26,10 +26,9 @@ FAVOURITES = (
 """Gifts and how often they are chosen: small ones mostly, as in life."""
 
 
-async def play(shell: Shell, gifters: int) -> None:
+async def play(settlement: Settlement, rng: random.Random, gifters: int) -> None:
     """Open the room and gift until cancelled."""
-    rng = shell.rng
-    await shell.settlement.ask(
+    await settlement.ask(
         OpenRoom(
             actor="operator",
             key="demo-room",
@@ -43,10 +42,10 @@ async def play(shell: Shell, gifters: int) -> None:
     async with asyncio.TaskGroup() as tasks:
         for number in range(gifters):
             name = NAMES[number % len(NAMES)] + (f" {number}" if number >= len(NAMES) else "")
-            tasks.create_task(_gifter(shell, f"demo-{number}", name, rng))
+            tasks.create_task(_gifter(settlement, f"demo-{number}", name, rng))
 
 
-async def _gifter(shell: Shell, user: str, name: str, rng: random.Random) -> None:
+async def _gifter(settlement: Settlement, user: str, name: str, rng: random.Random) -> None:
     """One gifter: a pause, then a short burst of one gift; a top-up when the wallet is empty."""
     gifts, weights = zip(*FAVOURITES, strict=True)
     while True:
@@ -62,14 +61,14 @@ async def _gifter(shell: Shell, user: str, name: str, rng: random.Random) -> Non
                 room=DEMO_ROOM,
                 gift=gift,
             )
-            result = await shell.settlement.ask(command)
+            result = await settlement.ask(command)
             if getattr(result.outcome, "code", "") == "insufficient_coins":
-                await _top_up(shell, user)
+                await _top_up(settlement, user)
             await asyncio.sleep(rng.uniform(0.15, 0.6))
 
 
-async def _top_up(shell: Shell, user: str) -> None:
+async def _top_up(settlement: Settlement, user: str) -> None:
     key = secrets.token_hex(16)
-    await shell.settlement.ask(
+    await settlement.ask(
         Grant(actor="operator", key=key, user=user, coins=COINS, reason="play money")
     )

@@ -46,9 +46,6 @@ LET_GO_MS = 20
 
 ASKERS_KEPT = 100_000
 
-REFUSED_KEPT = 200
-"""Refused notifications that an operator can look at."""
-
 TOO_FAST_MS = 500
 """How long we do not read from who is above `message_rate`. What was read already, at most one
 buffer of the event loop, is still answered."""
@@ -74,18 +71,11 @@ class Shell:
         self.fanout = fanout
         self.policy = policy
         self.provider = provider
-        self.refused_notifications: deque[tuple[int, str]] = deque(maxlen=REFUSED_KEPT)
-        """(when, why) of what came in the provider's name and was not from it."""
         self.clock = clock
         self.metrics = Metrics()
         self.admission = Admission(settings, steady_ms())
         self.connections: set[Connection] = set()
         self.broken = False
-        self.demo_room: str | None = None
-        self.overlays: dict[str, str] = {}
-        """The token id of each room's newest overlay link."""
-        self.exporting: set[str] = set()
-        """Users whose export is on its way."""
         self.quiet = logging.getLogger("largesse.websocket")
         self.quiet.disabled = True
         self.hub = Hub(settings, fanout, clock, self.metrics)
@@ -153,6 +143,17 @@ class Shell:
                 del self._askers[next(iter(self._askers))]
         self._askers[user] = bucket
         return bucket.take(now_ms) > 0
+
+    def not_ready(self) -> list[str]:
+        """Why no users should be sent here; nothing when they may."""
+        reasons = []
+        if self.admission.draining:
+            reasons.append("draining: the server is shutting down")
+        if self.broken:
+            reasons.append("broken: the database failed, restart the server")
+        if self.settlement.full():
+            reasons.append("busy: the queue in front of the ledger is full")
+        return reasons
 
     def catalogue_version(self) -> str:
         return self.policy.catalogue.version

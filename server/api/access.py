@@ -5,9 +5,9 @@ from typing import Any
 
 from litestar import Request
 
+from server.api.context import Context
 from server.api.errors import ApiError
 from server.auth import Identity, same_secret
-from server.shell import Shell
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Caller:
         return f"user:{self.identity.user}" if self.identity else "backend"
 
 
-def caller_of(request: Request[Any, Any, Any], shell: Shell) -> Caller:
+def caller_of(request: Request[Any, Any, Any], shell: Context) -> Caller:
     """Who sent this request. Raises ApiError `unauthorized`."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     secret = secret.strip()
@@ -29,7 +29,7 @@ def caller_of(request: Request[Any, Any, Any], shell: Shell) -> Caller:
         raise ApiError("unauthorized", "Send `Authorization: Bearer` with the api key or a token.")
     if shell.settings.api_key and same_secret(secret, shell.settings.api_key):
         return Caller(None)
-    identity = shell.verify(secret)
+    identity = shell.verifier.verify(secret, shell.clock())
     if not isinstance(identity, Identity):
         raise ApiError("unauthorized", identity.message)
     if request.method != "GET" and shell.too_fast(identity.user):
@@ -37,7 +37,7 @@ def caller_of(request: Request[Any, Any, Any], shell: Shell) -> Caller:
     return Caller(identity)
 
 
-def backend(request: Request[Any, Any, Any], shell: Shell) -> Caller:
+def backend(request: Request[Any, Any, Any], shell: Context) -> Caller:
     """The backend, and nobody else. Raises ApiError `unauthorized`, `forbidden`."""
     caller = caller_of(request, shell)
     if caller.identity is not None:
@@ -45,7 +45,7 @@ def backend(request: Request[Any, Any, Any], shell: Shell) -> Caller:
     return caller
 
 
-def backend_or(request: Request[Any, Any, Any], shell: Shell, user: str) -> Caller:
+def backend_or(request: Request[Any, Any, Any], shell: Context, user: str) -> Caller:
     """The backend, or this user. Raises ApiError `unauthorized`, `forbidden`."""
     caller = caller_of(request, shell)
     check_is(caller, user)
@@ -59,7 +59,7 @@ def check_is(caller: Caller, user: str) -> None:
         raise ApiError("forbidden", f"Only the backend and {user} may do this.")
 
 
-def admin_or_backend(request: Request[Any, Any, Any], shell: Shell) -> Caller:
+def admin_or_backend(request: Request[Any, Any, Any], shell: Context) -> Caller:
     """The backend, or a person who is an admin. Raises ApiError `unauthorized`, `forbidden`."""
     caller = caller_of(request, shell)
     if caller.identity is not None and caller.identity.role != "admin":

@@ -6,11 +6,11 @@ import msgspec
 
 from rules.commands import AnyCommand
 from rules.outcomes import AnyOutcome, Refused
+from server.api.context import Context
 from server.api.errors import refused
-from server.shell import Shell
 
 
-async def booked(shell: Shell, command: AnyCommand) -> AnyOutcome:
+async def booked(shell: Context, command: AnyCommand) -> AnyOutcome:
     """What came of a command that the books took. Raises ApiError for a refusal."""
     result = await shell.settlement.ask(command)
     if isinstance(result.outcome, Refused):

@@ -28,11 +28,11 @@ from rules.results import Result
 from rules.rows import Payout
 from rules.shop import MINOR_DIGITS
 from server.api.access import backend
+from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.fields import ID
 from server.api.payouts import TEXT_CHARACTERS_MAX, PayoutStatus
 from server.api.request import idempotency_key, shell_of
-from server.shell import Shell
 from storage.exports import plain_cell
 from storage.posted import iso
 
@@ -96,7 +96,7 @@ async def export_payouts(
     return Stream(parts, media_type=media_type, headers=headers)
 
 
-async def _pages(shell: Shell, status: str, page: list[Payout]) -> AsyncIterator[list[Payout]]:
+async def _pages(shell: Context, status: str, page: list[Payout]) -> AsyncIterator[list[Payout]]:
     while page:
         yield page
         if len(page) < PAGE:
@@ -105,7 +105,7 @@ async def _pages(shell: Shell, status: str, page: list[Payout]) -> AsyncIterator
         page = await _page(shell, status, last)
 
 
-async def _page(shell: Shell, status: str, before: tuple[int, str] | None) -> list[Payout]:
+async def _page(shell: Context, status: str, before: tuple[int, str] | None) -> list[Payout]:
     if status == "approved":
         return await shell.store.money.payable(before, PAGE)
     return await shell.store.money.payouts(None, status, before, PAGE)

@@ -10,12 +10,12 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from rules.rows import Purchase
+from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.pages import HEADERS
 from server.api.purchases import find_purchase, notify
 from server.api.request import shell_of
 from server.payments import Declined, Paid, Sandbox
-from server.shell import Shell
 from web.checkout import checkout_page, price_text
 
 
@@ -81,7 +81,7 @@ def _page(row: Purchase, *, sandbox: bool, waiting: str = "pending") -> Response
     return Response(html, media_type="text/html; charset=utf-8", headers=HEADERS)
 
 
-def _sandbox(shell: Shell) -> Sandbox:
+def _sandbox(shell: Context) -> Sandbox:
     if not isinstance(shell.provider, Sandbox):
         raise NotFoundException("Payments here are real; there is no sandbox.")
     return shell.provider

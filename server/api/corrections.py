@@ -18,11 +18,11 @@ from rules.outcomes import CorrectionProposed
 from rules.rows import Correction
 from server.api.access import Caller, admin_or_backend
 from server.api.answers import booked
+from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.fields import NOTE_CHARACTERS_MAX, checked_id, checked_text, checked_whole
 from server.api.lists import Cursor, Limit
 from server.api.request import idempotency_key, shell_of
-from server.shell import Shell
 
 Entry = Annotated[int, PathParameter(ge=1, le=MONEY_MAX)]
 CorrectionStatus = Annotated[Literal["proposed", "approved", "rejected"] | None, QueryParameter()]
@@ -49,7 +49,7 @@ def _correction_body(row: Correction) -> dict[str, Any]:
     }
 
 
-def _admin(request: Request[Any, Any, Any], shell: Shell) -> Caller:
+def _admin(request: Request[Any, Any, Any], shell: Context) -> Caller:
     """A person who is an admin. Raises ApiError `unauthorized`, `forbidden`."""
     caller = admin_or_backend(request, shell)
     if caller.identity is None:
@@ -124,7 +124,7 @@ async def _decide(
     return await _correction(shell, correction)
 
 
-async def _correction(shell: Shell, id: int) -> dict[str, Any]:
+async def _correction(shell: Context, id: int) -> dict[str, Any]:
     [row] = await shell.store.money.corrections(None, id + 1, 1)
     return _correction_body(row)
 

@@ -14,11 +14,11 @@ from rules.commands import SetRate
 from rules.creators import RATE_MAX, rate_of
 from server.api.access import backend, backend_or
 from server.api.answers import booked
+from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.fields import checked_id, maybe_whole
 from server.api.lists import Limit
 from server.api.request import idempotency_key, shell_of
-from server.shell import Shell
 from storage import EarningLine
 
 EARNING_DAYS = 30
@@ -70,7 +70,7 @@ async def show_creator_board(
     }
 
 
-def _today(shell: Shell) -> date:
+def _today(shell: Context) -> date:
     return datetime.fromtimestamp(shell.clock() / 1000, UTC).date()
 
 
@@ -107,7 +107,7 @@ async def show_rate(
     return await _rates(shell, user)
 
 
-async def _rates(shell: Shell, user: str) -> dict[str, Any]:
+async def _rates(shell: Context, user: str) -> dict[str, Any]:
     creator = await shell.store.money.creator(user)
     return {
         "rate_permille": rate_of(creator, shell.policy, shell.clock()),

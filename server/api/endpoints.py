@@ -13,11 +13,11 @@ from rules.commands import AnyCommand, DisableEndpoint, RotateEndpoint, SetEndpo
 from rules.rows import Endpoint
 from server.api.access import backend
 from server.api.answers import booked
+from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.fields import checked_id, maybe_whole
 from server.api.lists import Limit
 from server.api.request import idempotency_key, shell_of
-from server.shell import Shell
 from server.webhooks import TYPES, Guard, secret_of
 from storage.deliveries import DeliveryState
 
@@ -53,21 +53,21 @@ def _endpoint_body(row: Endpoint) -> dict[str, Any]:
     }
 
 
-def _with_secret(shell: Shell, row: Endpoint) -> dict[str, Any]:
+def _with_secret(shell: Context, row: Endpoint) -> dict[str, Any]:
     root = shell.settings.webhook_secret or shell.settings.token_secret
     return _endpoint_body(row) | {"secret": secret_of(root, row.id, row.version)}
 
 
-async def _find(shell: Shell, id: str) -> Endpoint:
+async def _find(shell: Context, id: str) -> Endpoint:
     for row in await shell.store.money.endpoints():
         if row.id == id:
             return row
     raise ApiError("unknown_endpoint", f"There is no endpoint {id}.")
 
 
-async def _changed(shell: Shell, command: AnyCommand, id: str) -> Endpoint:
+async def _changed(shell: Context, command: AnyCommand, id: str) -> Endpoint:
     await booked(shell, command)
-    shell.webhooks.nudge()
+    shell.nudge_webhooks()
     return await _find(shell, id)
 
 
@@ -101,7 +101,7 @@ def _kinds(events: list[str]) -> tuple[str, ...]:
     return tuple(sorted(set(events)))
 
 
-async def _check_url(shell: Shell, url: str) -> None:
+async def _check_url(shell: Context, url: str) -> None:
     guard = Guard(allow_private=shell.settings.webhook_allow_private)
     try:
         async with asyncio.timeout(LOOKUP_TIMEOUT_S):
@@ -219,7 +219,7 @@ async def replay(
         numbers = _numbers((await request.json())["deliveries"])
         count = await shell.store.deliveries.replay(row.id, numbers, shell.clock())
         body = {"replayed": count}
-    shell.webhooks.nudge()
+    shell.nudge_webhooks()
     return body
 
 

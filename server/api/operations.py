@@ -21,14 +21,7 @@ async def health() -> str:
 @get("/readyz")
 async def ready(state: State) -> Response[dict[str, Any]]:
     """Whether to send users here; 503 with the reasons when not."""
-    shell = shell_of(state)
-    reasons = []
-    if shell.admission.draining:
-        reasons.append("draining: the server is shutting down")
-    if shell.broken:
-        reasons.append("broken: the database failed, restart the server")
-    if shell.settlement.full():
-        reasons.append("busy: the queue in front of the ledger is full")
+    reasons = shell_of(state).not_ready()
     body = {"ready": not reasons, "reasons": reasons}
     return Response(body, status_code=503 if reasons else 200)
 

@@ -16,11 +16,11 @@ from rules.commands import AnyCommand, ApprovePayout, PayPayout, RejectPayout, R
 from rules.rows import Payout
 from server.api.access import Caller, backend, caller_of, check_is
 from server.api.answers import booked, outcome_body
+from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.fields import checked_id, checked_text, checked_whole
 from server.api.lists import Limit
 from server.api.request import idempotency_key, shell_of
-from server.shell import Shell
 from storage import PayoutFacts
 
 TEXT_CHARACTERS_MAX = 200
@@ -202,7 +202,7 @@ async def reject_payout(
     return await _moved(shell, payout, command)
 
 
-async def _moved(shell: Shell, payout: str, command: AnyCommand) -> dict[str, Any]:
+async def _moved(shell: Context, payout: str, command: AnyCommand) -> dict[str, Any]:
     await booked(shell, command)
     row = await shell.store.money.payout(payout)
     assert row is not None

@@ -25,12 +25,12 @@ from rules.outcomes import GiftsReversed
 from rules.rows import User
 from server.api.access import backend, backend_or
 from server.api.answers import booked, outcome_body
+from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.fields import checked_id, checked_switch, checked_text, checked_whole
 from server.api.lists import LIST_MAX, Limit
 from server.api.request import idempotency_key, shell_of
 from server.api.wallets import limits_body, wallet_body
-from server.shell import Shell
 from storage import GiftLine
 
 REVERSED_AT_ONCE = 100
@@ -219,7 +219,7 @@ async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes
         yield part
 
 
-async def _export(shell: Shell, user: str) -> AsyncIterator[bytes]:
+async def _export(shell: Context, user: str) -> AsyncIterator[bytes]:
     """The file in parts, none longer than a page of a list. Lists are written as they are read."""
     shell.exporting.add(user)
     try:
@@ -240,13 +240,13 @@ async def _export(shell: Shell, user: str) -> AsyncIterator[bytes]:
         shell.exporting.discard(user)
 
 
-async def _commands(shell: Shell, user: str) -> AsyncIterator[list[dict[str, Any]]]:
+async def _commands(shell: Context, user: str) -> AsyncIterator[list[dict[str, Any]]]:
     numbers = await shell.store.money.commands_of(user)
     for start in range(0, len(numbers), LIST_MAX):
         yield await shell.store.money.commands(numbers[start : start + LIST_MAX])
 
 
-async def _transfers(shell: Shell, user: str) -> AsyncIterator[list[dict[str, Any]]]:
+async def _transfers(shell: Context, user: str) -> AsyncIterator[list[dict[str, Any]]]:
     last, more = None, True
     while more:
         page, more = await shell.store.statement(user, last, LIST_MAX)
@@ -299,7 +299,7 @@ async def reverse(
     return body | {"reversed_gifts": reversed_gifts, "debt_paid_coins": debt_paid}
 
 
-async def _concerned(shell: Shell, gifts: list[GiftLine]) -> dict[str, Any]:
+async def _concerned(shell: Context, gifts: list[GiftLine]) -> dict[str, Any]:
     """Every creator, board and open payout that reversing these gifts changes."""
     creators: dict[str, list[int]] = {}
     rooms: dict[str, list[int]] = {}

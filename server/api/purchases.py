@@ -14,6 +14,7 @@ from rules.outcomes import PurchaseStarted
 from rules.rows import Purchase
 from server.api.access import backend, caller_of, check_is
 from server.api.answers import booked, outcome_body
+from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.fields import checked_id, checked_text, checked_whole
 from server.api.lists import Limit
@@ -24,7 +25,6 @@ from server.payments import (
     checkouts,
     notifications,
 )
-from server.shell import Shell
 
 STATES = ("pending", "paid", "failed", "refunded", "charged_back")
 
@@ -185,7 +185,7 @@ async def take_notification(
     return {"received": True}
 
 
-async def notify(shell: Shell, headers: dict[str, str], body: bytes) -> None:
+async def notify(shell: Context, headers: dict[str, str], body: bytes) -> None:
     """Verify a notification and book it. Raises ApiError `bad_signature`, `unavailable`."""
     try:
         notification = shell.provider.read(headers, body, shell.clock())
@@ -213,7 +213,7 @@ async def show_refused(state: State, request: Request[Any, Any, Any]) -> dict[st
     return {"items": items, "next_cursor": None}
 
 
-async def find_purchase(shell: Shell, id: str) -> Purchase:
+async def find_purchase(shell: Context, id: str) -> Purchase:
     found = await shell.store.money.purchase(id)
     if found is None:
         raise ApiError("unknown_purchase", f"There is no purchase {id}.")

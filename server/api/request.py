@@ -8,12 +8,12 @@ from litestar.datastructures import State
 
 from protocol.codec import UNSEEN_CHARACTERS
 from protocol.messages import KEY_CHARACTERS_MAX
+from server.api.context import Context
 from server.api.errors import ApiError
-from server.shell import Shell
 
 
-def shell_of(state: State) -> Shell:
-    shell: Shell = state.shell
+def shell_of(state: State) -> Context:
+    shell: Context = state.shell
     return shell
 
 
@@ -31,7 +31,7 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str:
     return key
 
 
-def base_url(request: Request[Any, Any, Any], shell: Shell) -> str:
+def base_url(request: Request[Any, Any, Any], shell: Context) -> str:
     """The address under which the one who asks knows this server, without a slash at its end."""
     if shell.settings.public_url:
         return shell.settings.public_url.rstrip("/")

@@ -14,11 +14,11 @@ from rules.events import Event
 from rules.outcomes import Refused
 from rules.rows import Room
 from server.api.access import backend, backend_or
+from server.api.context import Context
 from server.api.errors import ApiError, refused
 from server.api.fields import checked_id, checked_text
 from server.api.lists import LIST_MAX, Limit
 from server.api.request import idempotency_key, shell_of
-from server.shell import Shell
 
 EVENTS_MAX = 1_000
 """The raw log is read by programs that want all of it."""
@@ -49,7 +49,7 @@ def room_body(room: Room, viewers: int) -> dict[str, Any]:
     }
 
 
-async def find_room(shell: Shell, id: str) -> Room:
+async def find_room(shell: Context, id: str) -> Room:
     """The room as the ledger has it. Raises ApiError `unknown_room`."""
     found = await shell.store.find_room(id)
     if found is None:
@@ -78,7 +78,7 @@ async def open_room(
     if isinstance(result.outcome, Refused):
         raise refused(result.outcome)
     room = await find_room(shell, data.id)
-    body = room_body(room, shell.hub.viewers(room.id))
+    body = room_body(room, shell.viewers(room.id))
     return Response(body, status_code=200 if result.replayed else 201)
 
 
@@ -89,7 +89,7 @@ async def list_rooms(
     """Rooms in order of id."""
     shell = shell_of(state)
     rooms = await shell.store.rooms(cursor, limit)
-    items = [room_body(room, shell.hub.viewers(room.id)) for room in rooms]
+    items = [room_body(room, shell.viewers(room.id)) for room in rooms]
     return {"items": items, "next_cursor": rooms[-1].id if len(rooms) == limit else None}
 
 
@@ -97,7 +97,7 @@ async def list_rooms(
 async def show_room(state: State, room: FromPath[str]) -> dict[str, Any]:
     """One room."""
     shell = shell_of(state)
-    return room_body(await find_room(shell, room), shell.hub.viewers(room))
+    return room_body(await find_room(shell, room), shell.viewers(room))
 
 
 @post("/rooms/{room:str}/close", status_code=200)
@@ -112,7 +112,7 @@ async def close_room(
     result = await shell.settlement.ask(command)
     if isinstance(result.outcome, Refused):
         raise refused(result.outcome)
-    return room_body(await find_room(shell, room), shell.hub.viewers(room))
+    return room_body(await find_room(shell, room), shell.viewers(room))
 
 
 @get("/rooms/{room:str}/events")

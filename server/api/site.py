@@ -11,6 +11,7 @@ from litestar.static_files import create_static_files_router
 from server.api import errors
 from server.api.bank_files import bank_router
 from server.api.checkout import CHECKOUT_PAGES
+from server.api.context import Context
 from server.api.corrections import corrections_router
 from server.api.creators import creators_router
 from server.api.description import DESCRIPTIONS
@@ -25,14 +26,13 @@ from server.api.purchases import purchases_router
 from server.api.rooms import rooms_router
 from server.api.suspense import suspense_router
 from server.api.wallets import wallets_router
-from server.shell import Shell
 from storage import StoreError
 from web import STATIC
 
 BODY_BYTES_MAX = 64 * 1024
 
 
-def build_site(shell: Shell, version: str) -> Litestar:
+def build_site(shell: Context, version: str) -> Litestar:
     """Everything that is served over plain HTTP."""
     origins = list(shell.settings.allowed_origins)
     static = create_static_files_router(

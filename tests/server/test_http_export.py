@@ -25,7 +25,7 @@ async def gave(stage, gifts=30):
 
 async def done(stage):
     async with asyncio.timeout(5):
-        while stage.server.shell.exporting:
+        while stage.server.context.exporting:
             gc.collect()
             await asyncio.sleep(0.01)
 

@@ -380,7 +380,7 @@ async def two_nodes(**changed: Any) -> AsyncIterator[tuple[Live, Live, Leaky]]:
             serving(settings(**changed), store, fanout=sound) as two,
             httpx.AsyncClient(base_url=one.url, headers=BACKEND, timeout=20) as http,
         ):
-            first, second = Live(one.url, http, one.shell), Live(two.url, http, two.shell)
+            first, second = Live(one.url, http, one), Live(two.url, http, two)
             try:
                 yield first, second, leaky
             finally:

@@ -99,11 +99,12 @@ class Client:
 class Live:
     """A server that listens, and the ways to it."""
 
-    def __init__(self, url: str, http: httpx.AsyncClient, shell: Any = None) -> None:
+    def __init__(self, url: str, http: httpx.AsyncClient, app: Any = None) -> None:
         self.url = url
         self.ws = url.replace("http", "ws") + "/v1/ws"
         self.http = http
-        self.shell = shell
+        self.shell = app and app.shell
+        self.context = app and app.context
         self._stack = contextlib.AsyncExitStack()
 
     async def room(self, id: str = "r", creator: str = "cara") -> dict[str, Any]:
@@ -140,7 +141,7 @@ async def live(database: str = "sqlite:///:memory:", **changed: Any) -> AsyncIte
         running(settings(database, **changed)) as app,
         httpx.AsyncClient(base_url=app.url, headers=BACKEND, timeout=20) as http,
     ):
-        server = Live(app.url, http, app.shell)
+        server = Live(app.url, http, app)
         try:
             yield server
         finally:
