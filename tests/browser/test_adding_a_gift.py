@@ -1,6 +1,7 @@
 """docs/adding.md, section "A gift", done as it says: the table in a catalogue, the symbol in the
 sheet of pictures."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,21 +48,25 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePages]:
         yield pages
 
 
-async def add_the_drawing(route: Route) -> None:
-    sheet = (ROOT / "web" / "static" / "show" / "gifts.svg").read_text("utf-8")
-    drawn = sheet.replace("</svg>", f"{block('svg')}</svg>")
-    await route.fulfill(body=drawn, content_type="image/svg+xml")
-
-
 async def test_a_gift_with_its_drawing_is_added_as_the_guide_says(
     browser: Browser, live: LivePages
 ) -> None:
     page = await browser.new_page()
+    tiles_are_there = asyncio.Event()
+
+    async def add_the_drawing(route: Route) -> None:
+        """The sheet with the symbol, and later than the tiles: they are drawn without it."""
+        await tiles_are_there.wait()
+        sheet = (ROOT / "web" / "static" / "show" / "gifts.svg").read_text("utf-8")
+        drawn = sheet.replace("</svg>", f"{block('svg')}</svg>")
+        await route.fulfill(body=drawn, content_type="image/svg+xml")
+
     await page.route("**/show/gifts.svg", add_the_drawing)
     token = live.viewer_token("hanna", "Hanna")
     await page.goto(f"{live.url}/?room={live.room}#token={token}")
     tile = page.locator('[data-gift="harp"]')
     await expect(tile).to_contain_text("Harp")
+    tiles_are_there.set()
     await expect(tile.locator("use")).to_have_attribute("href", "#picture-harp")
     box = await page.locator("#picture-harp path").evaluate("path => path.getTotalLength()")
     assert box > 0, "the symbol is in the page, and is a path"
