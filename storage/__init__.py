@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TextIO
 
 from storage.exports import Line, export_file, export_text, trial_balance_file
+from storage.leases import Lease, Leases
 from storage.money import BoardLine, EarningLine, GiftLine, PayoutFacts
 from storage.sqlite.audit.checks import Audit, Check, audit_file
 from storage.sqlite.backup import backup_file, migrate_file, restore_file
 from storage.store import (
+    LeaseLost,
     RoomState,
     Store,
     StoreBroken,
@@ -26,6 +28,9 @@ __all__ = [
     "Check",
     "EarningLine",
     "GiftLine",
+    "Lease",
+    "LeaseLost",
+    "Leases",
     "Line",
     "PayoutFacts",
     "RoomState",

@@ -25,6 +25,7 @@ from rules.policy import Policy
 from rules.results import Result
 from rules.rows import Room, User
 from storage.deliveries import Deliveries
+from storage.leases import Lease, Leases
 from storage.money import BoardLine, MoneyReads
 
 
@@ -38,6 +39,10 @@ class StoreUnavailable(StoreError):
 
 class StoreBroken(StoreError):
     """It is not known what was stored: stop, restart, and look the keys up."""
+
+
+class LeaseLost(StoreError):
+    """Somebody else has the lease now; nothing was stored."""
 
 
 class RoomState(NamedTuple):
@@ -71,6 +76,14 @@ class Store(Protocol):
     @property
     def deliveries(self) -> Deliveries:
         """Webhooks on their way: kept beside the books, with a contract of their own."""
+
+    @property
+    def leases(self) -> Leases:
+        """What only one node may do at a time: beside the books, with a contract of its own."""
+
+    def deliveries_under(self, lease: Lease) -> Deliveries:
+        """The deliveries for the holder of a lease: whatever changes them raises LeaseLost, and
+        changes nothing, once the term of the lease is over."""
 
     async def settle(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
         """Make the commands durable, in order. Raises StoreUnavailable, StoreBroken."""

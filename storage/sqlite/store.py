@@ -12,6 +12,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -22,9 +23,11 @@ from rules.events import Event
 from rules.policy import Policy
 from rules.results import Result
 from rules.rows import Room
+from storage.leases import Lease
 from storage.money import BoardLine
 from storage.sqlite import reads
 from storage.sqlite.deliveries import SqliteDeliveries
+from storage.sqlite.leases import SqliteLeases, end_all_terms, fenced
 from storage.sqlite.migrations import require_current, set_up_if_new, version_of
 from storage.sqlite.money_reads import SqliteMoney
 from storage.sqlite.settle import checkpoint, settle_or_bisect, transact
@@ -139,6 +142,7 @@ class SqliteStore:
         self._since_checkpoint = 0
         self._broken = False
         self.deliveries = SqliteDeliveries(self._transact, self._browse)
+        self.leases = SqliteLeases(self._transact, self._browse)
         self.money = SqliteMoney(self._browse)
 
     @classmethod
@@ -154,6 +158,7 @@ class SqliteStore:
             connection = connect_writer(database)
             set_up_if_new(connection)
             require_current(connection)
+            end_all_terms(connection)
             # Both before the first thread: one that is not closed keeps the process from ending.
             if database == MEMORY:
                 writer = await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
@@ -182,6 +187,9 @@ class SqliteStore:
     ) -> list[Result]:
         self._checkpoint_when_due(connection, len(commands))
         return settle_or_bisect(connection, commands, now_ms)
+
+    def deliveries_under(self, lease: Lease) -> SqliteDeliveries:
+        return SqliteDeliveries(partial(self._transact, fenced, lease), self._browse)
 
     async def _transact(self, work: Callable[..., T], *arguments: Any) -> T:
         """Change rows beside the books in a transaction of their own."""
