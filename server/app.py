@@ -159,7 +159,7 @@ def _context(shell: Shell, demo_room: str | None) -> Context:
         viewers=shell.hub.viewers,
         too_fast=shell.too_fast,
         not_ready=shell.not_ready,
-        nudge_webhooks=shell.webhooks.nudge,
+        nudge_webhooks=shell.nudge_webhooks,
         demo_room=demo_room,
     )
 

@@ -64,6 +64,9 @@ class Metrics:
         )
         self.resumes = Counter("largesse_resumes", "Resumes by result.", ["result"], registry=own)
         self.healed = Counter("largesse_fanout_healed", "Gaps read from the ledger.", registry=own)
+        self.on_duty = Gauge(
+            "largesse_on_duty", "1 on the node that does chores and webhooks.", registry=own
+        )
         self.lag = Histogram(
             "largesse_loop_lag_seconds",
             "How late the event loop is.",

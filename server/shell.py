@@ -6,6 +6,7 @@ queued, and lets go.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
@@ -25,6 +26,7 @@ from rules.results import Result
 from server.auth import Identity, TokenFault, TokenVerifier
 from server.chores import Chores
 from server.clock import Clock, steady_ms
+from server.duty import Duty, Term
 from server.live.admission import Admission
 from server.live.connection import Connection
 from server.live.hub import Hub
@@ -35,7 +37,7 @@ from server.payments import Provider
 from server.settings.table import Settings
 from server.settlement import Order, Settlement
 from server.webhooks import Guard, Poster, Worker
-from storage import Store, StoreBroken
+from storage import Store, StoreBroken, StoreError
 
 log = structlog.get_logger()
 
@@ -92,7 +94,14 @@ class Shell:
         self.verifier = verifier
         self.rng = rng
         self.chores = self._make_chores()
-        self.webhooks = self._make_webhooks()
+        self.webhooks: Worker | None = None
+        """While this node is on duty."""
+        self.duty = Duty(
+            store.leases,
+            self._on_duty,
+            holder=f"{rng.getrandbits(32):08x}",
+            ttl_ms=settings.duty_ms,
+        )
         self._askers: dict[str, TokenBucket] = {}
         """By user, the one that asked longest ago first."""
         self._held_back: deque[Connection] = deque()
@@ -110,17 +119,38 @@ class Shell:
             clock=self.clock,
         )
 
-    def _make_webhooks(self) -> Worker:
+    async def _on_duty(self, term: Term) -> None:
+        """What one node at a time does."""
+        worker = self.webhooks = self._make_webhooks(term)
+        self.metrics.on_duty.set(1)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.chores.run())
+                tasks.create_task(worker.run())
+        finally:
+            self.webhooks = None
+            self.metrics.on_duty.set(0)
+            with contextlib.suppress(StoreError):  # what is not recorded is sent again
+                await worker.put_down()
+
+    def _make_webhooks(self, term: Term) -> Worker:
         settings = self.settings
         return Worker(
-            deliveries=self.store.deliveries,
+            deliveries=self.store.deliveries_under(term.lease),
             endpoints=self.store.money.endpoints,
             disable=self._disable_endpoint,
             poster=Poster(Guard(allow_private=settings.webhook_allow_private)),
             secret=settings.webhook_secret or settings.token_secret,
             clock=self.clock,
             rng=self.rng,
+            lasts=term.lasts,
+            alone=lambda: self.fanout.alone,
         )
+
+    def nudge_webhooks(self) -> None:
+        """There may be something to send, if this node is the one that sends."""
+        if self.webhooks is not None:
+            self.webhooks.nudge()
 
     # What connections ask
 
@@ -203,7 +233,7 @@ class Shell:
     def _deliver(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
         """What is durable is shown, answered, and told to the host platform."""
         self.hub.deliver(orders, results)
-        if self.webhooks.has_somebody():
+        if self.webhooks is not None and self.webhooks.has_somebody():
             self.webhooks.nudge()
 
     async def _disable_endpoint(self, endpoint: str, reason: str) -> None:
@@ -262,8 +292,7 @@ class Shell:
                     self._heartbeats.run(),
                     self._pings.run(),
                     self._let_go(),
-                    self.chores.run(),
-                    self.webhooks.run(),
+                    self.duty.run(),
                 )
             ]
             try:

@@ -79,6 +79,13 @@ class Settings:
     fanout: str = text(
         STORE, "local", "How nodes tell each other; only local (one node) for now.", check_fanout
     )
+    duty_ms: int = number(
+        STORE,
+        15_000,
+        500,
+        600_000,
+        "Silence of the node that does chores and webhooks after which another one does them.",
+    )
 
     token_secret: str = text(
         TRUST, "", "Signs user tokens (HS256); at least 32 bytes.", check_token_secret, secret=True

@@ -21,7 +21,7 @@ from server.clock import Clock
 from server.webhooks.events import message_id, project
 from server.webhooks.poster import Answer, Poster
 from server.webhooks.signing import headers, secrets_of
-from storage import StoreBroken
+from storage import LeaseLost, StoreBroken
 from storage.deliveries import (
     ENTERED_MAX,
     Attempted,
@@ -58,6 +58,8 @@ TROUBLE_MS = 5_000
 """Pause after a round that failed."""
 IDLE_MAX_MS = 60_000
 """The wall clock may step; never sleep longer than this on its word."""
+ELSEWHERE_MS = 1_000
+"""How often the journal is looked at while other nodes write into it too."""
 PRUNE_EVERY_MS = 60_000
 DELIVERED_KEPT_MS = 7 * DAY_MS
 EXHAUSTED_KEPT_MS = 30 * DAY_MS
@@ -74,7 +76,10 @@ class Outlook(NamedTuple):
 class Worker:
     """`run` is its life; `nudge` may be called whenever something was committed or replayed.
 
-    `endpoints` answers with the books' endpoints; `disable` settles the command that disables one.
+    One worker at a time: what `deliveries` are asked to change is refused with LeaseLost when it is
+    another one's turn, and `lasts` says whether it is still ours. `endpoints` answers with the
+    books' endpoints; `disable` settles the command that disables one; `alone` says whether every
+    command of the books comes with a nudge.
     """
 
     def __init__(
@@ -87,6 +92,8 @@ class Worker:
         secret: str,
         clock: Clock,
         rng: random.Random,
+        lasts: Callable[[], bool],
+        alone: Callable[[], bool],
     ) -> None:
         self._deliveries = deliveries
         self._read_endpoints = endpoints
@@ -95,6 +102,8 @@ class Worker:
         self._secret = secret
         self._clock = clock
         self._rng = rng
+        self._lasts = lasts
+        self._alone = alone
         self._wake = asyncio.Event()
         self._endpoints: dict[str, Endpoint] = {}
         """The enabled ones, as of the last round."""
@@ -116,7 +125,8 @@ class Worker:
         self._wake.set()
 
     async def run(self) -> None:
-        """Deliver until cancelled. Raises StoreBroken, in a group, when the books are in doubt.
+        """Deliver until cancelled. Raises, in a group, StoreBroken when the books are in doubt and
+        LeaseLost when it is another worker's turn.
 
         No other trouble ends it: the show goes on without webhooks, but not without the server.
         """
@@ -125,7 +135,7 @@ class Worker:
                 self._wake.clear()
                 try:
                     outlook = await self._round(tasks)
-                except StoreBroken:
+                except (StoreBroken, LeaseLost):
                     raise
                 except Exception as error:
                     log.error("webhooks.round_failed", exc_info=error)
@@ -133,11 +143,16 @@ class Worker:
                 else:
                     await self._rest(outlook)
 
+    async def put_down(self) -> None:
+        """Record what came back before `run` was cancelled, so that the next worker need not send
+        it again. Raises what recording raises."""
+        await self._record()
+
     async def _rest(self, outlook: Outlook) -> None:
         if outlook.more:
             return
         await asyncio.sleep(PACE_MS / 1000)
-        wait_ms = IDLE_MAX_MS
+        wait_ms = IDLE_MAX_MS if self._alone() else ELSEWHERE_MS
         if outlook.next_ms is not None:
             wait_ms = min(wait_ms, max(0, outlook.next_ms - self._clock()))
         try:
@@ -240,7 +255,7 @@ class Worker:
         try:
             for due in run.events:
                 endpoint = self._endpoints.get(run.lane[0])
-                if endpoint is None or endpoint.id in self._gone:
+                if endpoint is None or endpoint.id in self._gone or not self._lasts():
                     break
                 answer = await self._post(endpoint, due)
                 self._back.append(self._judge(run.lane, due, answer))

@@ -131,6 +131,8 @@ class Rig:
         self.disabled: list[tuple[str, str]] = []
         self.fault: Exception | None = None
         self.timeout_s = 5.0
+        self.lasts = True
+        self.alone = True
         self.allow_private = True
         self.resolve: guard.Resolve = guard.resolve
         self.tls: ssl.SSLContext | None = None
@@ -165,6 +167,8 @@ class Rig:
             secret=SECRET,
             clock=lambda: self.now_ms,
             rng=random.Random(1),
+            lasts=lambda: self.lasts,
+            alone=lambda: self.alone,
         )
 
     def start(self) -> None:

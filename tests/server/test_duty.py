@@ -1,0 +1,217 @@
+"""One node's terms of duty, over real leases and with a steady clock that the test turns."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from server.duty import DUTY, Duty, Term
+from storage import Lease, LeaseLost, Leases, Store, StoreBroken, StoreUnavailable, open_store
+
+TTL_MS = 500
+
+
+class Node:
+    """A node that writes down what it was on duty for; its clock is late by what it slept."""
+
+    def __init__(self, leases: Leases, name: str) -> None:
+        self.terms: list[Term] = []
+        self.working = False
+        self.ended = 0
+        self.fault: Exception | None = None
+        self.slept_ms = 0
+        loop = asyncio.get_running_loop()
+        self.duty = Duty(
+            leases,
+            self._work,
+            holder=name,
+            ttl_ms=TTL_MS,
+            clock=lambda: int(loop.time() * 1000) + self.slept_ms,
+        )
+        self.task: asyncio.Task[None] | None = None
+
+    async def _work(self, term: Term) -> None:
+        self.terms.append(term)
+        self.working = True
+        try:
+            while self.fault is None:
+                await asyncio.sleep(0.005)
+            raise self.fault
+        finally:
+            self.working = False
+            self.ended += 1
+
+    def start(self) -> "Node":
+        self.task = asyncio.get_running_loop().create_task(self.duty.run())
+        return self
+
+    async def stop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.task
+
+
+async def until(holds: Callable[[], bool], within_s: float = 5.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    opened = await open_store("sqlite:///:memory:")
+    yield opened
+    await opened.close()
+
+
+NewNode = Callable[..., Node]
+
+
+@pytest.fixture
+async def node(store: Store) -> AsyncIterator[NewNode]:
+    made: list[Node] = []
+
+    def new(name: str, leases: Leases | None = None) -> Node:
+        made.append(Node(leases or store.leases, name))
+        return made[-1]
+
+    yield new
+    for each in made:
+        await each.stop()
+
+
+class Cut:
+    """Leases as a node sees them that may lose its way to the store."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self.fault: Exception | None = None
+        self.hangs = False
+
+    async def _way(self) -> None:
+        if self.hangs:
+            await asyncio.sleep(3_600)
+        if self.fault:
+            raise self.fault
+
+    async def seen(self, name: str) -> Lease:
+        await self._way()
+        return await self._leases.seen(name)
+
+    async def take(self, seen: Lease, holder: str) -> Lease | None:
+        await self._way()
+        return await self._leases.take(seen, holder)
+
+    async def renew(self, held: Lease) -> Lease | None:
+        await self._way()
+        return await self._leases.renew(held)
+
+    async def release(self, held: Lease) -> None:
+        if self.hangs:
+            raise StoreUnavailable("cut off")
+        await self._leases.release(held)
+
+
+async def test_who_comes_first_is_on_duty_at_once_and_stays_it(node: NewNode) -> None:
+    one = node("one").start()
+    await until(lambda: one.working)
+    two = node("two").start()
+    await asyncio.sleep(3 * TTL_MS / 1000)
+    assert (one.working, len(one.terms), two.terms) == (True, 1, [])
+
+
+async def test_who_stops_hands_over_without_a_wait(node: NewNode) -> None:
+    one = node("one").start()
+    await until(lambda: one.working)
+    two = node("two").start()
+    await asyncio.sleep(0.02)
+    began_s = asyncio.get_running_loop().time()
+    await one.stop()
+    await until(lambda: two.working)
+    assert asyncio.get_running_loop().time() - began_s < TTL_MS / 1000
+    assert two.terms[0].lease.term == one.terms[0].lease.term + 1
+
+
+async def test_who_is_silent_is_relieved_after_the_whole_time_and_not_before(
+    node: NewNode, store: Store
+) -> None:
+    dead = await store.leases.take(await store.leases.seen(DUTY), "a node that dies")
+    assert dead is not None
+    began_s = asyncio.get_running_loop().time()
+    one = node("one").start()
+    await until(lambda: one.working)
+    assert asyncio.get_running_loop().time() - began_s >= TTL_MS / 1000
+    assert one.terms[0].lease.term == dead.term + 1
+
+
+@pytest.mark.parametrize("how", ["hangs", "fails"])
+async def test_who_cannot_renew_has_stopped_before_another_may_begin(
+    node: NewNode, store: Store, how: str
+) -> None:
+    cut = Cut(store.leases)
+    one = node("one", cut).start()
+    await until(lambda: one.working)
+    two = node("two").start()
+    await asyncio.sleep(0.02)
+    cut.hangs, cut.fault = how == "hangs", StoreUnavailable("cut off")
+    both = False
+
+    def relieved() -> bool:
+        nonlocal both
+        both = both or (one.working and two.working)
+        return two.working
+
+    await until(relieved)
+    assert (both, one.working, one.ended) == (False, False, 1)
+    cut.hangs, cut.fault = False, None  # it comes back, and waits like anybody
+    await asyncio.sleep(2 * TTL_MS / 1000)
+    assert (two.working, len(one.terms), len(two.terms)) == (True, 1, 1)
+
+
+async def test_who_was_frozen_and_relieved_stops_when_it_wakes_up(
+    node: NewNode, store: Store
+) -> None:
+    one = node("one").start()
+    await until(lambda: one.working)
+    one.slept_ms = 10 * TTL_MS  # its loop did not run meanwhile, and its clock did
+    assert not one.terms[0].lasts()
+    found = await store.leases.seen(DUTY)
+    assert await store.leases.take(found, "another") is not None
+    await until(lambda: not one.working, within_s=TTL_MS / 1000)
+    await asyncio.sleep(0.02)
+    assert (await store.leases.seen(DUTY)).holder == "another"
+
+
+async def test_who_finds_the_lease_taken_stops_although_its_clock_stood_still(
+    node: NewNode, store: Store
+) -> None:
+    """Some machines' steady clocks stand while they are suspended."""
+    one = node("one").start()
+    await until(lambda: one.working)
+    assert await store.leases.take(await store.leases.seen(DUTY), "another") is not None
+    await until(lambda: not one.working, within_s=TTL_MS / 1000)
+
+
+async def test_work_that_is_refused_as_stale_ends_the_term(node: NewNode, store: Store) -> None:
+    one = node("one").start()
+    await until(lambda: one.working)
+    assert await store.leases.take(await store.leases.seen(DUTY), "another") is not None
+    one.fault = LeaseLost("refused")
+    await until(lambda: one.ended == 1)
+    assert one.task is not None and not one.task.done()
+
+
+async def test_other_trouble_of_the_work_is_raised_and_the_lease_released(
+    node: NewNode, store: Store
+) -> None:
+    one = node("one").start()
+    await until(lambda: one.working)
+    one.fault = StoreBroken("the disk")
+    assert one.task is not None
+    with pytest.raises(ExceptionGroup) as caught:
+        await one.task
+    one.task = None
+    assert caught.group_contains(StoreBroken)
+    assert (await store.leases.seen(DUTY)).holder == ""

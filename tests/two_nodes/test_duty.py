@@ -1,0 +1,251 @@
+"""Two servers on one ledger: chores and webhooks are done by one of them, and once."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+import pytest
+
+from fanout.local import LocalBus
+from kit.servers.receiving import Receiver, receiving
+from kit.servers.serving import BACKEND, Live, settings
+from server.app import serving
+from server.duty import DUTY
+from storage import Lease, Leases, Store, StoreUnavailable, open_store
+
+TTL_MS = 600
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    opened = await open_store("sqlite:///:memory:")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as opened:
+        yield opened
+
+
+class Nodes:
+    """Servers on one store that can be stopped one by one."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._bus = LocalBus()
+        self._stacks: dict[Live, contextlib.AsyncExitStack] = {}
+
+    async def start(self, store: Store | None = None) -> Live:
+        stack = contextlib.AsyncExitStack()
+        chosen = settings(duty_ms=TTL_MS, hold_days=0, webhook_allow_private=True)
+        node = serving(chosen, store or self.store, fanout=self._bus.join())
+        app = await stack.enter_async_context(node)
+        http = httpx.AsyncClient(base_url=app.url, headers=BACKEND, timeout=20)
+        live = Live(app.url, await stack.enter_async_context(http), app.shell)
+        stack.push_async_callback(live.close)
+        self._stacks[live] = stack
+        return live
+
+    async def stop(self, node: Live) -> None:
+        await self._stacks.pop(node).aclose()
+
+    async def stop_all(self) -> None:
+        for node in list(self._stacks):
+            await self.stop(node)
+
+
+@pytest.fixture
+async def nodes(store: Store) -> AsyncIterator[Nodes]:
+    made = Nodes(store)
+    yield made
+    await made.stop_all()
+
+
+def on_duty(node: Live) -> bool:
+    return node.shell.webhooks is not None
+
+
+async def until(holds: Callable[[], bool | Awaitable[bool]], within_s: float = 8.0) -> None:
+    async with asyncio.timeout(within_s):
+        while True:
+            answer = holds()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def endpoint(node: Live, receiver: Receiver) -> None:
+    body = {"url": receiver.url, "events": ["gift.accepted"]}
+    (await node.http.put("/v1/webhook-endpoints/e1", json=body)).raise_for_status()
+
+
+async def delivered(node: Live) -> int:
+    answer = await node.http.get("/v1/webhook-endpoints/e1/deliveries?state=delivered")
+    return len(answer.raise_for_status().json()["items"])
+
+
+async def released(node: Live) -> bool:
+    wallet = (await node.http.get("/v1/users/cara/wallet")).json()
+    return wallet["millidiamonds_available"] > 0 and not wallet["millidiamonds_pending"]
+
+
+class Dead:
+    """A store whose leases a node reaches no more; all else it still reaches."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.dead = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    @property
+    def leases(self) -> Leases:
+        return self  # type: ignore[return-value]
+
+    async def seen(self, name: str) -> Lease:
+        return await self._store.leases.seen(name)
+
+    async def take(self, seen: Lease, holder: str) -> Lease | None:
+        return await self._store.leases.take(seen, holder)
+
+    async def renew(self, held: Lease) -> Lease | None:
+        if self.dead:
+            raise StoreUnavailable("dead")
+        return await self._store.leases.renew(held)
+
+    async def release(self, held: Lease) -> None:
+        if not self.dead:
+            await self._store.leases.release(held)
+
+
+async def test_every_event_is_posted_once_whichever_node_settled_it(
+    nodes: Nodes, receiver: Receiver
+) -> None:
+    one, two = await nodes.start(), await nodes.start()
+    await until(lambda: on_duty(one))
+    await one.room()
+    await one.grant("ann", 1_000)
+    await endpoint(two, receiver)
+    a, b = await one.join("ann"), await two.join("ann")
+    for number in range(10):
+        await a.gift(f"a{number}")
+        await b.gift(f"b{number}")
+
+    async def all_of_them() -> bool:
+        return await delivered(one) == 20
+
+    await until(all_of_them)
+    assert receiver.seqs("r") == list(range(1, 21))
+    assert len(set(receiver.ids())) == 20
+    assert not on_duty(two)
+
+
+async def test_what_the_other_node_settles_is_told_within_seconds(
+    nodes: Nodes, receiver: Receiver
+) -> None:
+    one, two = await nodes.start(), await nodes.start()
+    await until(lambda: on_duty(one))
+    await two.room()
+    await two.grant("ann", 1_000)
+    await endpoint(two, receiver)
+    ann = await two.join("ann")
+    await ann.gift("g1")
+    await until(lambda: receiver.seqs("r") == [1], within_s=4)
+
+
+async def test_chores_are_done_by_one_node(nodes: Nodes) -> None:
+    one, two = await nodes.start(), await nodes.start()
+    await until(lambda: one.shell.chores.rounds >= 4)
+    await two.room()
+    await two.grant("ann", 1_000)
+    ann = await two.join("ann")
+    await ann.gift("g1")
+    await until(lambda: released(two))
+    assert two.shell.chores.rounds == 0
+    entries = await nodes.store.deliveries.journal(0, 1_000)
+    assert [entry.kind for entry in entries].count("release_diamonds") == 1
+
+
+async def test_a_node_that_stops_hands_over_at_once_and_nothing_is_sent_twice(
+    nodes: Nodes, receiver: Receiver
+) -> None:
+    one, two = await nodes.start(), await nodes.start()
+    await until(lambda: on_duty(one))
+    await two.room()
+    await two.grant("ann", 1_000)
+    await endpoint(two, receiver)
+    ann = await two.join("ann")
+    await ann.gift("g1")
+    await until(lambda: len(receiver.posts) == 1)
+    await nodes.stop(one)
+    await until(lambda: on_duty(two), within_s=TTL_MS / 1000)
+    await ann.gift("g2")
+    await until(lambda: len(receiver.posts) >= 2)
+    await until(lambda: released(two))
+    assert receiver.seqs("r") == [1, 2]
+
+
+async def test_a_node_that_dies_is_relieved_after_its_silence(
+    nodes: Nodes, receiver: Receiver, store: Store
+) -> None:
+    dead = await store.leases.take(await store.leases.seen(DUTY), "a node that dies")
+    assert dead is not None
+    began_s = asyncio.get_running_loop().time()
+    two = await nodes.start()
+    await two.room()
+    await two.grant("ann", 1_000)
+    await endpoint(two, receiver)
+    ann = await two.join("ann")
+    await ann.gift("g1")
+    await until(lambda: len(receiver.posts) == 1)
+    assert asyncio.get_running_loop().time() - began_s >= TTL_MS / 1000
+    assert (await store.leases.seen(DUTY)).term == dead.term + 1
+
+
+async def test_a_node_that_cannot_renew_stops_before_the_other_begins(
+    nodes: Nodes, store: Store
+) -> None:
+    cut = Dead(store)
+    one = await nodes.start(cut)  # type: ignore[arg-type]
+    await until(lambda: on_duty(one))
+    two = await nodes.start()
+    cut.dead = True
+    both = 0
+
+    def relieved() -> bool:
+        nonlocal both
+        both += on_duty(one) and on_duty(two)
+        return on_duty(two)
+
+    await until(relieved)
+    assert (both, on_duty(one)) == (0, False)
+
+
+async def test_a_node_that_froze_with_a_post_in_hand_stops_when_it_wakes_up(
+    nodes: Nodes, receiver: Receiver, store: Store
+) -> None:
+    one, two = await nodes.start(), await nodes.start()
+    await until(lambda: on_duty(one))
+    await one.room()
+    await one.grant("ann", 1_000)
+    await endpoint(one, receiver)
+    ann = await one.join("ann")
+    receiver.hangs = True
+    await ann.gift("g1")
+    await until(lambda: len(receiver.posts) == 1)
+    receiver.hangs = False
+    # While it was frozen, the other one saw nothing of it for `TTL_MS`, posted, and died.
+    between = await store.leases.take(await store.leases.seen(DUTY), "another")
+    assert between is not None
+    await until(lambda: not on_duty(one), within_s=TTL_MS / 1000)
+    await store.leases.release(between)
+
+    async def known() -> bool:
+        return await delivered(two) == 1
+
+    await until(known)
+    assert receiver.ids()[0] == receiver.ids()[1] and len(receiver.ids()) == 2
