@@ -137,13 +137,7 @@ def _provider(settings: Settings) -> Provider:
     """Who takes payments. Raises ValueError with a sentence."""
     if settings.payment_provider == "sandbox":
         log.warning("payments.sandbox", hint="coins are bought with play money")
-    return open_provider(
-        settings.payment_provider,
-        secret=settings.token_secret,
-        stripe_secret_key=settings.stripe_secret_key,
-        stripe_webhook_secret=settings.stripe_webhook_secret,
-        stripe_api_base=settings.stripe_api_base,
-    )
+    return open_provider(settings)
 
 
 def _context(shell: Shell, demo_room: str | None) -> Context:

@@ -20,6 +20,7 @@ from server.payments.contract import (
     Wish,
 )
 from server.payments.sandbox import Sandbox
+from server.settings.table import Settings
 
 __all__ = [
     "PROVIDERS",
@@ -43,32 +44,25 @@ __all__ = [
 PROVIDERS = ("sandbox", "stripe")
 
 
-def open_provider(
-    name: str,
-    *,
-    secret: str,
-    stripe_secret_key: str = "",
-    stripe_webhook_secret: str = "",
-    stripe_api_base: str = "",
-) -> Provider:
-    """The provider that a setting names. Raises ValueError with a sentence for the operator.
-
-    `secret` is the server's own, for the sandbox to derive a key from; `stripe_api_base` is the
-    address of something that speaks like Stripe, or empty for Stripe.
-    """
-    match name:
+def open_provider(settings: Settings) -> Provider:
+    """The provider that the settings name. Raises ValueError with a sentence for the operator."""
+    match settings.payment_provider:
         case "sandbox":
-            if not secret:
+            if not settings.token_secret:
                 raise ValueError("The payment provider sandbox needs a secret to sign with.")
-            return Sandbox(secret)
+            return Sandbox(settings.token_secret)
         case "stripe":
-            return _open_stripe(stripe_secret_key, stripe_webhook_secret, stripe_api_base)
-    raise ValueError(f"There is no payment provider {name}: use {' or '.join(PROVIDERS)}.")
+            return _open_stripe(settings)
+    known = " or ".join(PROVIDERS)
+    raise ValueError(f"There is no payment provider {settings.payment_provider}: use {known}.")
 
 
-def _open_stripe(secret_key: str, webhook_secret: str, api_base: str) -> Provider:
-    given = {"stripe_secret_key": secret_key, "stripe_webhook_secret": webhook_secret}
-    if missing := [name for name, value in given.items() if not value.strip()]:
+def _open_stripe(settings: Settings) -> Provider:
+    keys = {
+        "stripe_secret_key": settings.stripe_secret_key.strip(),
+        "stripe_webhook_secret": settings.stripe_webhook_secret.strip(),
+    }
+    if missing := [name for name, value in keys.items() if not value]:
         raise ValueError(f"The payment provider stripe needs {' and '.join(missing)}.")
     try:
         from server.payments.stripe_checkout import StripeCheckout
@@ -76,4 +70,4 @@ def _open_stripe(secret_key: str, webhook_secret: str, api_base: str) -> Provide
         raise ValueError(
             "The payment provider stripe needs a package: pip install 'largesse[stripe]'."
         ) from error
-    return StripeCheckout(secret_key.strip(), webhook_secret.strip(), api_base=api_base)
+    return StripeCheckout(*keys.values(), api_base=settings.stripe_api_base)

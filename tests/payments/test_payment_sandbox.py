@@ -5,6 +5,7 @@ import json
 import pytest
 
 from server.payments import (
+    PROVIDERS,
     BadNotification,
     ChargebackWon,
     ChargedBack,
@@ -15,6 +16,7 @@ from server.payments import (
     open_provider,
 )
 from server.payments.signing import sign, verify
+from server.settings.table import TABLE, Settings
 
 PAID = Paid(purchase="p-1", payment="pay-1", amount_minor=499, currency="USD")
 ALL_KINDS = [
@@ -121,7 +123,7 @@ def test_the_body_is_json_that_a_person_can_write(sandbox, now_ms) -> None:
 
 
 def test_the_front_door_opens_the_sandbox() -> None:
-    provider = open_provider("sandbox", secret="a secret")
+    provider = open_provider(Settings(token_secret="a secret"))
     assert isinstance(provider, Sandbox)
     assert provider.name == "sandbox"
 
@@ -130,7 +132,7 @@ def test_the_front_door_opens_the_sandbox() -> None:
     ("name", "given", "sentence"),
     [
         ("paypal", {}, "There is no payment provider paypal: use sandbox or stripe"),
-        ("sandbox", {"secret": ""}, "needs a secret"),
+        ("sandbox", {"token_secret": ""}, "needs a secret"),
         ("stripe", {}, "stripe_secret_key and stripe_webhook_secret"),
         ("stripe", {"stripe_secret_key": "sk_1"}, "needs stripe_webhook_secret"),
         ("stripe", {"stripe_webhook_secret": "whsec_1"}, "needs stripe_secret_key"),
@@ -139,4 +141,8 @@ def test_the_front_door_opens_the_sandbox() -> None:
 )
 def test_the_front_door_says_what_is_missing(name, given, sentence) -> None:
     with pytest.raises(ValueError, match=sentence):
-        open_provider(name, **({"secret": "a secret"} | given))
+        open_provider(Settings(payment_provider=name, **({"token_secret": "a secret"} | given)))
+
+
+def test_what_the_setting_offers_is_what_the_front_door_knows() -> None:
+    assert TABLE["payment_provider"].choices == PROVIDERS

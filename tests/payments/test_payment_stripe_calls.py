@@ -14,6 +14,7 @@ import pytest_asyncio
 from payments.stripe_stand_in import Answer, StripeStandIn, refusal, stripe_stand_in
 from server.payments import Declined, Paid, ProviderDown, ProviderRefused, open_provider
 from server.payments.stripe_checkout import StripeCheckout
+from server.settings.table import Settings
 
 SESSIONS, REFUNDS = "/v1/checkout/sessions", "/v1/refunds"
 
@@ -27,11 +28,12 @@ async def stand_in() -> AsyncIterator[StripeStandIn]:
 @pytest_asyncio.fixture
 async def stripe(stand_in) -> AsyncIterator[StripeCheckout]:
     provider = open_provider(
-        "stripe",
-        secret="unused",
-        stripe_secret_key="sk_test_right",
-        stripe_webhook_secret="whsec_1",
-        stripe_api_base=stand_in.url + "/",
+        Settings(
+            payment_provider="stripe",
+            stripe_secret_key="sk_test_right",
+            stripe_webhook_secret="whsec_1",
+            stripe_api_base=stand_in.url + "/",
+        )
     )
     assert isinstance(provider, StripeCheckout)
     yield provider
@@ -383,9 +385,11 @@ def test_without_the_package_one_is_told_what_to_install() -> None:
 import sys
 sys.modules["stripe"] = None
 from server.payments import open_provider
-open_provider("sandbox", secret="x")
+from server.settings.table import Settings
+open_provider(Settings(token_secret="x"))
+keys = {"stripe_secret_key": "sk", "stripe_webhook_secret": "wh"}
 try:
-    open_provider("stripe", secret="x", stripe_secret_key="sk", stripe_webhook_secret="wh")
+    open_provider(Settings(payment_provider="stripe", **keys))
 except ValueError as error:
     print(error)
 """
