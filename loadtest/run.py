@@ -19,7 +19,7 @@ import msgspec
 from websockets.uri import parse_uri
 
 from loadtest.answers import Answers
-from loadtest.backend import TOKEN_SPARE_S, Backend, SetupRefused, Unreachable, make_token
+from loadtest.backend import TOKEN_SPARE_S, Backend, SetupRefused, alone, make_token
 from loadtest.crowd import Crowd
 from loadtest.driver import TICK_S, Driver
 from loadtest.feed import Feed
@@ -83,9 +83,8 @@ async def run(plan: Plan, *, token_secret: str, api_key: str, say: Say) -> Repor
         gc.set_threshold(COLLECT_EVERY, 20, 20)
         asyncio.get_running_loop().set_exception_handler(_own_fault(this.feed))
         try:
-            await _perform(this, backend, say)
-        except* (Unreachable, SetupRefused) as errors:
-            raise errors.exceptions[0] from None
+            with alone():
+                await _perform(this, backend, say)
         finally:
             this.crowd.stop()
         say("reading the log and the wallets")
