@@ -9,6 +9,7 @@ from rules.commands import ReleaseDiamonds, SetRate
 from rules.ledger import SYSTEM, AccountCode, Reason
 from rules.outcomes import DiamondsReleased, RateSet, TakenBack
 from rules.policy import Policy
+from rules.refusals import RefusalCode
 from rules.results import Result, refuse
 from rules.rows import Creator, GiftRecord, PendingDay, Rate
 
@@ -32,12 +33,12 @@ def set_rate(book: Book, command: SetRate, now_ms: int) -> Result:
     from_ms = now_ms if command.from_ms is None else command.from_ms
     if not 0 <= command.rate_permille <= RATE_MAX:
         sentence = f"`rate_permille` must be a whole number from 0 to {RATE_MAX}."
-        return refuse("invalid", sentence, field="rate_permille")
+        return refuse(RefusalCode.INVALID, sentence, field="rate_permille")
     if from_ms < now_ms:
         sentence = "`from_ms` is in the past; a rate is never retroactive."
-        return refuse("invalid", sentence, field="from_ms")
+        return refuse(RefusalCode.INVALID, sentence, field="from_ms")
     if command.until_ms is not None and command.until_ms <= from_ms:
-        return refuse("invalid", "`until_ms` must be after `from_ms`.", field="until_ms")
+        return refuse(RefusalCode.INVALID, "`until_ms` must be after `from_ms`.", field="until_ms")
     known = book.creators.get(command.creator)
     rate = Rate(from_ms, command.until_ms, command.rate_permille)
     rates = [*(known.rates if known else ()), rate]
@@ -45,7 +46,7 @@ def set_rate(book: Book, command: SetRate, now_ms: int) -> Result:
         rates = rates[-1:]  # it holds from now on: what was set before never will again
     if len(rates) > RATES_MAX:
         sentence = f"{RATES_MAX} rates are set; set one without `until_ms` from now on first."
-        return refuse("wrong_state", sentence)
+        return refuse(RefusalCode.WRONG_STATE, sentence)
     book.creator(command.creator).rates = rates
     outcome = RateSet(
         creator=command.creator,
@@ -130,7 +131,7 @@ def release(book: Book, command: ReleaseDiamonds, now_ms: int) -> Result:
     due = sum(row.millidiamonds for row in creator.pending if row.day <= last) if creator else 0
     name = command.creator
     if not due or not book.can_take(name, AccountCode.DIAMONDS_AVAILABLE, due):
-        return refuse("nothing_due", f"No pending diamonds of {name} are due.")
+        return refuse(RefusalCode.NOTHING_DUE, f"No pending diamonds of {name} are due.")
     creator = book.creator(name)
     creator.pending = [row for row in creator.pending if row.day > last]
     available = (name, AccountCode.DIAMONDS_AVAILABLE)

@@ -4,6 +4,7 @@ from rules.book import Book
 from rules.commands import DisableEndpoint, RotateEndpoint, SetEndpoint
 from rules.outcomes import EndpointSet
 from rules.policy import bounds_of
+from rules.refusals import RefusalCode
 from rules.results import Result, refuse
 from rules.rows import Endpoint
 
@@ -15,7 +16,7 @@ def set_endpoint(book: Book, command: SetEndpoint, now_ms: int) -> Result:
     most = bounds_of(book.policy).endpoints_max
     if row is None and most and len(book.endpoints) >= most:
         sentence = f"There may be {most} endpoints; set one of them anew."
-        return refuse("invalid", sentence, field="endpoint", most=most)
+        return refuse(RefusalCode.INVALID, sentence, field="endpoint", most=most)
     if row is None:
         row = Endpoint(command.endpoint, command.url, kinds, True, "", 1, 0, book.next_command)
         book.endpoints[row.id] = row
@@ -27,7 +28,7 @@ def rotate(book: Book, command: RotateEndpoint, now_ms: int) -> Result:
     """Give the endpoint a new secret; for a day both sign."""
     row = book.endpoints.get(command.endpoint)
     if row is None:
-        return refuse("unknown_endpoint", f"There is no endpoint {command.endpoint}.")
+        return refuse(RefusalCode.UNKNOWN_ENDPOINT, f"There is no endpoint {command.endpoint}.")
     row.version += 1
     row.rotated_ms = now_ms
     return _changed(book, row)
@@ -37,7 +38,7 @@ def disable(book: Book, command: DisableEndpoint, now_ms: int) -> Result:
     """Tell it nothing more until it is set again."""
     row = book.endpoints.get(command.endpoint)
     if row is None:
-        return refuse("unknown_endpoint", f"There is no endpoint {command.endpoint}.")
+        return refuse(RefusalCode.UNKNOWN_ENDPOINT, f"There is no endpoint {command.endpoint}.")
     row.enabled, row.reason = False, command.reason
     return _changed(book, row)
 

@@ -24,6 +24,7 @@ from rules.outcomes import (
 )
 from rules.policy import Policy
 from rules.purchases import pay_coin_debt
+from rules.refusals import RefusalCode
 from rules.results import Balance, Result, refuse
 from rules.rows import GiftRecord, Mark, Member, Room, User
 
@@ -39,10 +40,12 @@ def send(book: Book, command: SendGift, now_ms: int) -> Result:
     request comes before what is wrong with the state."""
     policy, room = book.policy, book.rooms.get(command.room)
     if policy is None or room is None:
-        return refuse("unknown_room", f"There is no room {command.room}.")
+        return refuse(RefusalCode.UNKNOWN_ROOM, f"There is no room {command.room}.")
     gift = book.catalogue.get(command.gift)
     if gift is None:
-        return refuse("unknown_gift", f"There is no gift {command.gift} in the catalogue.")
+        return refuse(
+            RefusalCode.UNKNOWN_GIFT, f"There is no gift {command.gift} in the catalogue."
+        )
     coins = gift.coins * command.quantity
     rate = creators.rate_of(book.creators.get(room.creator), policy, now_ms)
     return (
@@ -58,26 +61,28 @@ def _wrong_request(command: SendGift, room: Room, gift: Gift) -> Result | None:
     """Refusals that no change of the books would lift: the request itself must be mended."""
     if not 1 <= command.quantity <= QUANTITY_MAX:
         sentence = f"The quantity must be a whole number from 1 to {QUANTITY_MAX}."
-        return refuse("bad_quantity", sentence, quantity_max=QUANTITY_MAX)
+        return refuse(RefusalCode.BAD_QUANTITY, sentence, quantity_max=QUANTITY_MAX)
     recipient = command.to if command.to is not None else room.creator
     if recipient == command.sender:
-        return refuse("self_gift", "You cannot send a gift to yourself.")
+        return refuse(RefusalCode.SELF_GIFT, "You cannot send a gift to yourself.")
     if recipient != room.creator:
-        return refuse("bad_recipient", f"Gifts in this room go to {room.creator}.")
+        return refuse(RefusalCode.BAD_RECIPIENT, f"Gifts in this room go to {room.creator}.")
     if command.price is not None and command.price != gift.coins:
         sentence = f"{gift.name} now costs {gift.coins} coins; show the new price and ask again."
-        return refuse("price_changed", sentence, coins=gift.coins)
+        return refuse(RefusalCode.PRICE_CHANGED, sentence, coins=gift.coins)
     return None
 
 
 def _closed(policy: Policy, command: SendGift, room: Room, gift: Gift) -> Result | None:
     """Refusals that stay under the key: they were true when the gift arrived."""
     if room.status != "open":
-        return refuse("room_closed", "This stream has ended; nothing was charged.")
+        return refuse(RefusalCode.ROOM_CLOSED, "This stream has ended; nothing was charged.")
     if not gift.enabled:
-        return refuse("gift_unavailable", f"{gift.name} cannot be sent here; nothing was charged.")
+        return refuse(
+            RefusalCode.GIFT_UNAVAILABLE, f"{gift.name} cannot be sent here; nothing was charged."
+        )
     if policy.require_adult and not command.adult:
-        return refuse("not_of_age", "Only adults may send gifts; nothing was charged.")
+        return refuse(RefusalCode.NOT_OF_AGE, "Only adults may send gifts; nothing was charged.")
     return None
 
 
@@ -89,20 +94,24 @@ def _account_forbids(
     debt = -book.balance(command.sender, AccountCode.COIN_DEBT)
     if debt > 0:
         sentence = f"A payment was taken back and {debt} coins are owed; new coins pay this first."
-        return refuse("account_frozen", sentence, coin_debt=debt)
+        return refuse(RefusalCode.ACCOUNT_FROZEN, sentence, coin_debt=debt)
     if user is not None:
         if user.frozen:
-            return refuse("account_frozen", "This account is frozen; ask the platform's support.")
+            return refuse(
+                RefusalCode.ACCOUNT_FROZEN, "This account is frozen; ask the platform's support."
+            )
         if now_ms < user.paused_until_ms:
             sentence = "You paused gifting, and the pause is not over; nothing was charged."
-            return refuse("gifting_paused", sentence, until_ms=user.paused_until_ms)
+            return refuse(RefusalCode.GIFTING_PAUSED, sentence, until_ms=user.paused_until_ms)
         bought = spending.bought_part(user, balance, coins)
         if refusal := spending.limits_forbid(user, policy, coins, bought, now_ms):
             return refusal
     if balance < coins:
         sentence = f"This costs {coins} coins and you have {balance}; nothing was charged."
         missing = coins - balance
-        return refuse("insufficient_coins", sentence, balance_coins=balance, missing_coins=missing)
+        return refuse(
+            RefusalCode.INSUFFICIENT_COINS, sentence, balance_coins=balance, missing_coins=missing
+        )
     return None
 
 
@@ -110,7 +119,7 @@ def _too_much(book: Book, room: Room, coins: int, millidiamonds: int) -> Result 
     if room.total_coins + coins > MONEY_MAX or not book.can_take(
         room.creator, AccountCode.DIAMONDS_PENDING, millidiamonds
     ):
-        return refuse("bad_quantity", "That is more than this room's books can count.")
+        return refuse(RefusalCode.BAD_QUANTITY, "That is more than this room's books can count.")
     return None
 
 
@@ -292,7 +301,7 @@ def retract(book: Book, command: RetractGift, now_ms: int) -> Result:
     if isinstance(gift, Result):
         return gift
     if not book.can_take(gift.sender, AccountCode.COINS, gift.coins):
-        return refuse("not_retractable", "The sender's wallet cannot count these coins.")
+        return refuse(RefusalCode.NOT_RETRACTABLE, "The sender's wallet cannot count these coins.")
     undone = _undo(book, gift, now_ms)
     outcome = GiftRetracted(
         gift_id=command.gift_id,
@@ -314,13 +323,15 @@ def reverse(book: Book, command: ReverseGifts, now_ms: int) -> Result:
         gift = _find(book, gift_id, "retracted")
         if isinstance(gift, GiftRecord):
             if gift.sender != command.user:
-                return refuse("unknown_gift", f"{gift_id} is not a gift of {command.user}.")
+                return refuse(
+                    RefusalCode.UNKNOWN_GIFT, f"{gift_id} is not a gift of {command.user}."
+                )
             wanted[gift_id] = gift
-        elif getattr(gift.outcome, "code", "") != "already_retracted":
+        elif getattr(gift.outcome, "code", "") != RefusalCode.ALREADY_RETRACTED:
             return gift
     coins = sum(gift.coins for gift in wanted.values())
     if coins and not book.can_take(command.user, AccountCode.COINS, coins):
-        return refuse("not_retractable", "The sender's wallet cannot count these coins.")
+        return refuse(RefusalCode.NOT_RETRACTABLE, "The sender's wallet cannot count these coins.")
     undone = {gift_id: _undo(book, gift, now_ms) for gift_id, gift in wanted.items()}
     outcome = GiftsReversed(
         user=command.user,
@@ -413,13 +424,16 @@ def hide(book: Book, command: HideGift, now_ms: int) -> Result:
     return Result(outcome, events=(event,))
 
 
+_DONE = {"retracted": RefusalCode.ALREADY_RETRACTED, "hidden": RefusalCode.ALREADY_HIDDEN}
+
+
 def _find(book: Book, gift_id: str, mark: str) -> GiftRecord | Result:
     """The gift, if it exists and this has not happened to it yet; else the refusal."""
     place = events.split_gift_id(gift_id)
     gift = book.gifts.get(place) if place else None
     if gift is None:
-        return refuse("unknown_gift", f"There is no gift {gift_id}.")
+        return refuse(RefusalCode.UNKNOWN_GIFT, f"There is no gift {gift_id}.")
     done = book.marks.get((gift.room, gift.seq, mark))
     if done is not None:
-        return refuse(f"already_{mark}", f"This gift was {mark} before.", seq=done.seq)
+        return refuse(_DONE[mark], f"This gift was {mark} before.", seq=done.seq)
     return gift

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from rules.refusals import RefusalCode
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
     again: bool = False
@@ -11,7 +13,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_
 class Refused(Outcome, frozen=True, kw_only=True, tag="refused"):
     """An expected no. `message` is a sentence for a person; `details` are numbers to act on."""
 
-    code: str
+    code: RefusalCode
     message: str
     details: dict[str, int | str | None] | None = None
 
@@ -291,22 +293,5 @@ AnyOutcome = (
     | PayoutChanged
     | EndpointSet
 )
-
-STORED_REFUSALS = frozenset(
-    {
-        "insufficient_coins",
-        "limit_per_gift",
-        "limit_daily",
-        "limit_weekly",
-        "limit_monthly",
-        "gifting_paused",
-        "not_of_age",
-        "account_frozen",
-        "room_closed",
-        "gift_unavailable",
-    }
-)
-"""Refusals that depend on the state of the books. They are kept under the key, which is spent; any
-other refusal says that the request is wrong, moves nothing and leaves no trace."""
 
 read_outcome = msgspec.json.Decoder(AnyOutcome).decode

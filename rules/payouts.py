@@ -17,6 +17,7 @@ from rules.creators import pay_diamond_debt
 from rules.ledger import SYSTEM, AccountCode, Reason
 from rules.outcomes import PayoutChanged
 from rules.policy import PayoutRules
+from rules.refusals import RefusalCode
 from rules.results import Result, refuse
 from rules.rows import Payout
 from rules.suspense import suspend
@@ -59,18 +60,24 @@ def _not_now(book: Book, command: RequestPayout) -> Result | None:
     unit, least = rules.millidiamonds_per_minor, max(1, rules.minimum_millidiamonds)
     if command.millidiamonds < least or command.millidiamonds % unit:
         sentence = f"`millidiamonds` must be at least {least} and a multiple of {unit}."
-        return refuse("invalid", sentence, field="millidiamonds", least=least, multiple_of=unit)
+        return refuse(
+            RefusalCode.INVALID, sentence, field="millidiamonds", least=least, multiple_of=unit
+        )
     user, creator = book.users.get(command.creator), book.creators.get(command.creator)
     if user is not None and user.frozen:
-        return refuse("account_frozen", "This account is frozen; ask the platform's support.")
+        return refuse(
+            RefusalCode.ACCOUNT_FROZEN, "This account is frozen; ask the platform's support."
+        )
     if creator is not None and creator.payout:
         sentence = "A payout is open; wait until it is done."
-        return refuse("payout_open", sentence, payout=creator.payout)
+        return refuse(RefusalCode.PAYOUT_OPEN, sentence, payout=creator.payout)
     available = book.balance(command.creator, AccountCode.DIAMONDS_AVAILABLE)
     available = max(0, available + book.balance(command.creator, AccountCode.DIAMOND_DEBT))
     if command.millidiamonds > available:
         sentence = f"Only {available} millidiamonds are available, less what is owed."
-        return refuse("insufficient_diamonds", sentence, millidiamonds_available=available)
+        return refuse(
+            RefusalCode.INSUFFICIENT_DIAMONDS, sentence, millidiamonds_available=available
+        )
     return None
 
 
@@ -81,7 +88,7 @@ def approve(book: Book, command: ApprovePayout, now_ms: int) -> Result:
         return row
     user = book.users.get(row.creator)
     if user is not None and user.frozen:
-        return refuse("account_frozen", f"The account of {row.creator} is frozen.")
+        return refuse(RefusalCode.ACCOUNT_FROZEN, f"The account of {row.creator} is frozen.")
     row.status = "approved"
     return _changed(book, row)
 
@@ -145,10 +152,10 @@ def record(book: Book, command: RecordPayoutResult, now_ms: int) -> Result:
 def _find(book: Book, id: str, *states: str) -> Payout | Result:
     row = book.payouts.get(id)
     if row is None:
-        return refuse("unknown_payout", f"There is no payout {id}.")
+        return refuse(RefusalCode.UNKNOWN_PAYOUT, f"There is no payout {id}.")
     if row.status not in states:
         sentence = f"The payout is {row.status}; that cannot be done with it now."
-        return refuse("wrong_state", sentence, status=row.status)
+        return refuse(RefusalCode.WRONG_STATE, sentence, status=row.status)
     return row
 
 

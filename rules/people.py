@@ -22,6 +22,7 @@ from rules.outcomes import (
     UserErased,
 )
 from rules.policy import SpendingLimits
+from rules.refusals import RefusalCode
 from rules.results import Result, refuse
 from rules.rows import LimitRaise, User
 from rules.spending import default_limit, own_limit
@@ -47,7 +48,7 @@ def set_limits(book: Book, command: SetLimits, now_ms: int) -> Result:
             sentence = (
                 f"`{field}` must be a whole number from 0 to {most or PER_GIFT_MAX}, or null."
             )
-            return refuse("invalid", sentence, field=field, most=most or PER_GIFT_MAX)
+            return refuse(RefusalCode.INVALID, sentence, field=field, most=most or PER_GIFT_MAX)
     user = book.user(command.user)
     _take_due(user, now_ms)
     for name, value in wanted.items():
@@ -90,7 +91,7 @@ def _set_limit(
 def pause(book: Book, command: PauseGifting, now_ms: int) -> Result:
     """No gifts for some days. A pause is never shortened."""
     if command.days not in PAUSE_DAYS:
-        return refuse("invalid", "`days` must be 1, 7 or 30.", field="days")
+        return refuse(RefusalCode.INVALID, "`days` must be 1, 7 or 30.", field="days")
     user = book.user(command.user)
     user.paused_until_ms = max(user.paused_until_ms, now_ms + command.days * DAY_MS)
     return Result(GiftingPaused(user=user.id, until_ms=user.paused_until_ms))

@@ -32,6 +32,7 @@ from rules.outcomes import (
     TakenBack,
 )
 from rules.policy import bounds_of
+from rules.refusals import RefusalCode
 from rules.results import Balance, Result, refuse
 from rules.rows import Lot, Purchase, Refund, User
 from rules.shop import Shop
@@ -50,7 +51,7 @@ def grant(book: Book, command: Grant, now_ms: int) -> Result:
         or source.debits + command.coins > SYSTEM_TOTAL_MAX
     ):
         sentence = f"`coins` must be a whole number from 1 to {MONEY_MAX}, also in all."
-        return refuse("bad_quantity", sentence, coins_max=MONEY_MAX)
+        return refuse(RefusalCode.BAD_QUANTITY, sentence, coins_max=MONEY_MAX)
     wallet = book.account(command.user, AccountCode.COINS)
     book.move(book.next_command, Reason.GRANT, source, wallet, command.coins)
     debt_paid = pay_coin_debt(book, book.credited(command.user, now_ms))
@@ -81,13 +82,15 @@ def start(book: Book, command: StartPurchase, now_ms: int) -> Result:
     if isinstance(priced, Result):
         return priced
     if policy and policy.require_adult and not command.adult:
-        return refuse("not_of_age", "Only adults may buy coins.")
+        return refuse(RefusalCode.NOT_OF_AGE, "Only adults may buy coins.")
     if user is not None and user.frozen:
-        return refuse("account_frozen", "This account is frozen; ask the platform's support.")
+        return refuse(
+            RefusalCode.ACCOUNT_FROZEN, "This account is frozen; ask the platform's support."
+        )
     if refusal := _too_many(book, command):
         return refusal
     if command.purchase in book.purchases:
-        return refuse("invalid", "This purchase exists.", field="purchase")
+        return refuse(RefusalCode.INVALID, "This purchase exists.", field="purchase")
     coins, price_minor = priced
     row = Purchase(
         command.purchase,
@@ -124,24 +127,24 @@ def _too_many(book: Book, command: StartPurchase) -> Result | None:
     if waiting < most:
         return None
     sentence = f"{waiting} purchases are waiting for a payment; pay or let them go."
-    return refuse("wrong_state", sentence, most=most)
+    return refuse(RefusalCode.WRONG_STATE, sentence, most=most)
 
 
 def _priced(shop: Shop, command: StartPurchase) -> tuple[int, int] | Result:
     """Coins and price of what is wanted, or what is wrong with it."""
     if (command.bundle is None) == (command.coins is None):
         sentence = "Say what to buy: either `bundle` or `coins`."
-        return refuse("invalid", sentence, field="bundle")
+        return refuse(RefusalCode.INVALID, sentence, field="bundle")
     if command.coins is not None:
         if not shop.minimum_coins <= command.coins <= shop.maximum_coins:
             least, most = shop.minimum_coins, shop.maximum_coins
             sentence = f"`coins` must be a whole number from {least} to {most}."
-            return refuse("invalid", sentence, field="coins", least=least, most=most)
+            return refuse(RefusalCode.INVALID, sentence, field="coins", least=least, most=most)
         return command.coins, shop.price_of(command.coins)
     for bundle in shop.bundles:
         if bundle.id == command.bundle:
             return bundle.coins, bundle.price_minor
-    return refuse("invalid", f"There is no bundle {command.bundle}.", field="bundle")
+    return refuse(RefusalCode.INVALID, f"There is no bundle {command.bundle}.", field="bundle")
 
 
 def attach(book: Book, command: AttachCheckout, now_ms: int) -> Result:
@@ -239,11 +242,11 @@ def refund(book: Book, command: RefundPurchase, now_ms: int) -> Result:
     coins = unspent if command.coins is None else command.coins
     if coins < 1:
         if command.coins is None:
-            return refuse("nothing_to_refund", "No coins of this purchase are unspent.")
-        return refuse("invalid", "`coins` must be a whole number above 0.", field="coins")
+            return refuse(RefusalCode.NOTHING_TO_REFUND, "No coins of this purchase are unspent.")
+        return refuse(RefusalCode.INVALID, "`coins` must be a whole number above 0.", field="coins")
     if coins > left:
         sentence = f"Only {left} coins of this purchase have not been refunded."
-        return refuse("refund_too_large", sentence, left_coins=left)
+        return refuse(RefusalCode.REFUND_TOO_LARGE, sentence, left_coins=left)
     amount = purchase.price_minor * (purchase.refunded_coins + coins) // purchase.coins
     amount -= purchase.refunded_minor
     debt = _take_coins(book, purchase, coins, Reason.REFUND, now_ms)
@@ -275,7 +278,7 @@ def refund_sent(book: Book, command: RefundSent, now_ms: int) -> Result:
     """The provider took the order to pay back."""
     row = book.refunds.get(command.refund)
     if row is None:
-        return refuse("unknown_refund", f"There is no refund {command.refund}.")
+        return refuse(RefusalCode.UNKNOWN_REFUND, f"There is no refund {command.refund}.")
     if row.status == "sent":
         return Result(RefundMarkedSent(refund=row.id), replayed=True)
     row.status = "sent"
@@ -374,9 +377,9 @@ def _take_coins(book: Book, purchase: Purchase, coins: int, reason: Reason, now_
 
 
 def _unknown(purchase: str) -> Result:
-    return refuse("unknown_purchase", f"There is no purchase {purchase}.")
+    return refuse(RefusalCode.UNKNOWN_PURCHASE, f"There is no purchase {purchase}.")
 
 
 def _wrong_state(purchase: Purchase) -> Result:
     sentence = f"The purchase is {purchase.status}; that cannot be done with it now."
-    return refuse("wrong_state", sentence, status=purchase.status)
+    return refuse(RefusalCode.WRONG_STATE, sentence, status=purchase.status)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from rules.events import Event
 from rules.outcomes import AnyOutcome, Refused
+from rules.refusals import RefusalCode
 
 
 class Balance(NamedTuple):
@@ -33,6 +34,6 @@ class Result(NamedTuple):
     reminder: Reminder | None = None
 
 
-def refuse(code: str, message: str, **details: int | str | None) -> Result:
+def refuse(code: RefusalCode, message: str, **details: int | str | None) -> Result:
     """An expected no. Nothing moved."""
     return Result(Refused(code=code, message=message, details=details or None))

@@ -7,6 +7,7 @@ from rules.book import Book
 from rules.commands import CloseRoom, OpenRoom, RenewEpochs, SetPolicy
 from rules.ledger import SYSTEM, AccountCode
 from rules.outcomes import EpochsRenewed, PolicySet, RoomClosed, RoomOpened
+from rules.refusals import RefusalCode
 from rules.results import Result, refuse
 from rules.rows import Room
 
@@ -18,7 +19,9 @@ def open_room(book: Book, command: OpenRoom, now_ms: int) -> Result:
     if old is not None:
         if (old.title, old.creator, old.creator_name) == content:
             return Result(RoomOpened(room=old.id, epoch=old.epoch), replayed=True)
-        return refuse("room_exists", f"The room {command.room} exists with other content.")
+        return refuse(
+            RefusalCode.ROOM_EXISTS, f"The room {command.room} exists with other content."
+        )
     room = Room(command.room, *content, "open", command.epoch, 0, 0, now_ms)
     book.rooms[room.id] = book.changed_rooms[room.id] = room
     return Result(RoomOpened(room=room.id, epoch=room.epoch))
@@ -28,7 +31,7 @@ def close_room(book: Book, command: CloseRoom, now_ms: int) -> Result:
     """End a stream: later gifts are refused. Closing a closed room changes nothing."""
     room = book.rooms.get(command.room)
     if room is None:
-        return refuse("unknown_room", f"There is no room {command.room}.")
+        return refuse(RefusalCode.UNKNOWN_ROOM, f"There is no room {command.room}.")
     if room.status != "open":
         return Result(RoomClosed(room=room.id, seq=room.seq), replayed=True)
     room.status = "closed"
@@ -48,7 +51,7 @@ def set_policy(book: Book, command: SetPolicy, now_ms: int) -> Result:
     if old and old.shop.currency != command.policy.shop.currency:
         if clearing.debits or clearing.credits:
             sentence = f"The books are kept in {old.shop.currency}, and money has moved in them."
-            return refuse("wrong_currency", sentence, currency=old.shop.currency)
+            return refuse(RefusalCode.WRONG_CURRENCY, sentence, currency=old.shop.currency)
     book.set_policy(command.policy)
     book.new_policies.append((book.next_command, command.policy))
     return Result(PolicySet(catalogue=command.policy.catalogue.version))

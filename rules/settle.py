@@ -15,7 +15,8 @@ from rules import commands as c
 from rules import creators, endpoints, gifts, payouts, people, purchases, rooms, suspense
 from rules.book import Book
 from rules.commands import AnyCommand, MoneyCommand, fingerprint, write, write_command
-from rules.outcomes import STORED_REFUSALS, AnyOutcome, Refused
+from rules.outcomes import AnyOutcome, Refused
+from rules.refusals import RefusalCode, stays
 from rules.results import Result, refuse
 from rules.rows import JournalRow, Spent
 
@@ -35,14 +36,14 @@ def _settle_one(book: Book, command: AnyCommand, now_ms: int) -> Result:
         if spent.fingerprint == content:
             return Result(spent.outcome, replayed=True)
         sentence = "This key was used for something else; make a new key for each new wish."
-        return refuse("key_reused", sentence)
+        return refuse(RefusalCode.KEY_REUSED, sentence)
     result = _decide(book, command, now_ms)
     outcome = result.outcome
     if result.replayed:
         # The wish was fulfilled before, under another key: this key has that answer too.
         outcome = msgspec.structs.replace(outcome, again=True)
         result = result._replace(outcome=outcome)
-    if not isinstance(outcome, Refused) or outcome.code in STORED_REFUSALS:
+    if not isinstance(outcome, Refused) or stays(outcome.code):
         _keep(book, command, content, outcome)
     return result
 

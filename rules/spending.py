@@ -15,11 +15,17 @@ from typing import NamedTuple
 from rules.book import DAY_MS
 from rules.outcomes import Lots
 from rules.policy import Policy, SpendingLimits
+from rules.refusals import RefusalCode
 from rules.results import Reminder, Result, refuse
 from rules.rows import Bucket, Lot, User
 
 HOUR_MS = 3_600_000
 WINDOWS = {"daily": "24 hours", "weekly": "7 days", "monthly": "30 days"}
+_CODES = {
+    "daily": RefusalCode.LIMIT_DAILY,
+    "weekly": RefusalCode.LIMIT_WEEKLY,
+    "monthly": RefusalCode.LIMIT_MONTHLY,
+}
 REMIND_PERCENT = (50, 80, 100)
 
 
@@ -107,7 +113,11 @@ def limits_forbid(
     if per_gift is not None and coins > per_gift:
         sentence = f"Your limit for one gift is {per_gift} coins and this costs {coins}."
         return refuse(
-            "limit_per_gift", sentence, limit="per_gift", limit_coins=per_gift, left_coins=per_gift
+            RefusalCode.LIMIT_PER_GIFT,
+            sentence,
+            limit="per_gift",
+            limit_coins=per_gift,
+            left_coins=per_gift,
         )
     for window in windows(user, policy.limits, now_ms):
         wanted = coins if window.source == "own" else bought
@@ -126,7 +136,7 @@ def _over(window: Window, wanted: int) -> Result:
         f"{window.left_coins} of them are left, and this takes {wanted}; nothing was charged."
     )
     return refuse(
-        f"limit_{window.name}",
+        _CODES[window.name],
         sentence,
         limit=window.name,
         source=window.source,

@@ -18,6 +18,7 @@ from rules.ledger import (
     has_room,
 )
 from rules.outcomes import CorrectionDecided, CorrectionProposed, Suspended, SuspenseSettled
+from rules.refusals import RefusalCode
 from rules.results import Balance, Result, refuse
 from rules.rows import Correction, Suspense
 from rules.spending import take
@@ -39,9 +40,9 @@ def settle_entry(book: Book, command: SettleSuspense, now_ms: int) -> Result:
     """Somebody has looked, and says what came of it."""
     row = book.suspense.get(command.entry)
     if row is None:
-        return refuse("unknown_entry", f"There is no entry {command.entry}.")
+        return refuse(RefusalCode.UNKNOWN_ENTRY, f"There is no entry {command.entry}.")
     if row.settled_by:
-        return refuse("wrong_state", f"{row.settled_by} settled this entry before.")
+        return refuse(RefusalCode.WRONG_STATE, f"{row.settled_by} settled this entry before.")
     row.settled_by, row.settled_note = command.actor, command.note
     book.keep(row)
     return Result(SuspenseSettled(entry=row.id))
@@ -57,7 +58,7 @@ def propose(book: Book, command: ProposeCorrection, now_ms: int) -> Result:
     """Propose to change a balance. Nothing moves until somebody else approves."""
     if not 0 < abs(command.amount) <= MONEY_MAX:
         sentence = f"`amount` must be a whole number other than 0, at most {MONEY_MAX}."
-        return refuse("invalid", sentence, field="amount")
+        return refuse(RefusalCode.INVALID, sentence, field="amount")
     row = Correction(
         book.next_command,
         command.user,
@@ -77,11 +78,13 @@ def decide(book: Book, command: DecideCorrection, now_ms: int) -> Result:
     """Approve or reject what somebody else proposed."""
     row = book.corrections.get(command.correction)
     if row is None:
-        return refuse("unknown_correction", f"There is no correction {command.correction}.")
+        return refuse(
+            RefusalCode.UNKNOWN_CORRECTION, f"There is no correction {command.correction}."
+        )
     if row.status != "proposed":
-        return refuse("wrong_state", f"This correction was {row.status} before.")
+        return refuse(RefusalCode.WRONG_STATE, f"This correction was {row.status} before.")
     if command.approve and command.actor == row.proposed_by:
-        return refuse("forbidden", "Who proposed a correction cannot approve it.")
+        return refuse(RefusalCode.FORBIDDEN, "Who proposed a correction cannot approve it.")
     balance = None
     if command.approve:
         refusal = _correct(book, row, now_ms)
@@ -114,7 +117,7 @@ def _correct(book: Book, row: Correction, now_ms: int) -> Result | None:
     if not allowed or not fits(book.account(*other), amount):
         balance = book.balance(row.user, code)
         sentence = f"The account has {balance}; that cannot be changed by {row.amount}."
-        return refuse("invalid", sentence, field="amount", balance=balance)
+        return refuse(RefusalCode.INVALID, sentence, field="amount", balance=balance)
     if row.amount > 0:
         if code == AccountCode.COINS:
             book.credited(row.user, now_ms)

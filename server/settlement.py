@@ -18,6 +18,7 @@ import structlog
 
 from rules.commands import AnyCommand
 from rules.outcomes import Refused
+from rules.refusals import RefusalCode
 from rules.results import Result, refuse
 from server.clock import Clock, seconds
 from server.metrics import Metrics
@@ -75,7 +76,7 @@ class Settlement:
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         if not self.submit(command, future):
-            return refuse("busy", "The server is busy; try again with the same key.")
+            return refuse(RefusalCode.BUSY, "The server is busy; try again with the same key.")
         return await asyncio.shield(future)
 
     async def run(self) -> None:
@@ -122,7 +123,7 @@ class Settlement:
         except StoreUnavailable as error:
             log.error("settlement.unavailable", commands=len(orders), error=str(error))
             sentence = "The ledger is not available; nothing was charged, try again."
-            return [refuse("unavailable", sentence)] * len(orders)
+            return [refuse(RefusalCode.UNAVAILABLE, sentence)] * len(orders)
         except StoreBroken as error:
             log.critical("settlement.broken", commands=len(orders), error=str(error))
             raise

@@ -1,7 +1,7 @@
 """How the API says no: one shape for every error, with a code, a sentence and what to do."""
 
 import secrets
-from typing import Any
+from typing import Any, assert_never
 
 import structlog
 from litestar import Request, Response
@@ -9,49 +9,79 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from protocol.codes import RETRY
 from rules.outcomes import Refused
+from rules.refusals import RefusalCode
 from storage import StoreError
 
 log = structlog.get_logger()
 
-STATUS: dict[str, int] = {
+
+def status_of(code: RefusalCode) -> int:
+    """The HTTP status of what the books refuse."""
+    match code:
+        case RefusalCode.FORBIDDEN | RefusalCode.NOT_OF_AGE:
+            return 403
+        case (
+            RefusalCode.UNKNOWN_ROOM
+            | RefusalCode.UNKNOWN_GIFT
+            | RefusalCode.UNKNOWN_PURCHASE
+            | RefusalCode.UNKNOWN_REFUND
+            | RefusalCode.UNKNOWN_PAYOUT
+            | RefusalCode.UNKNOWN_CORRECTION
+            | RefusalCode.UNKNOWN_ENTRY
+            | RefusalCode.UNKNOWN_ENDPOINT
+        ):
+            return 404
+        case (
+            RefusalCode.ROOM_EXISTS
+            | RefusalCode.KEY_REUSED
+            | RefusalCode.ALREADY_RETRACTED
+            | RefusalCode.ALREADY_HIDDEN
+            | RefusalCode.NOT_RETRACTABLE
+            | RefusalCode.WRONG_STATE
+            | RefusalCode.WRONG_CURRENCY
+            | RefusalCode.REFUND_TOO_LARGE
+            | RefusalCode.NOTHING_TO_REFUND
+            | RefusalCode.NOTHING_DUE
+            | RefusalCode.PAYOUT_OPEN
+            | RefusalCode.INSUFFICIENT_DIAMONDS
+            | RefusalCode.ACCOUNT_FROZEN
+        ):
+            return 409
+        case (
+            RefusalCode.INVALID
+            | RefusalCode.BAD_QUANTITY
+            | RefusalCode.BAD_RECIPIENT
+            | RefusalCode.SELF_GIFT
+            | RefusalCode.PRICE_CHANGED
+            | RefusalCode.INSUFFICIENT_COINS
+            | RefusalCode.LIMIT_PER_GIFT
+            | RefusalCode.LIMIT_DAILY
+            | RefusalCode.LIMIT_WEEKLY
+            | RefusalCode.LIMIT_MONTHLY
+            | RefusalCode.GIFTING_PAUSED
+            | RefusalCode.ROOM_CLOSED
+            | RefusalCode.GIFT_UNAVAILABLE
+        ):
+            return 422
+        case RefusalCode.BUSY | RefusalCode.UNAVAILABLE:
+            return 503
+        case _:
+            assert_never(code)
+
+
+STATUS: dict[str, int] = {code.value: status_of(code) for code in RefusalCode} | {
     "malformed": 400,
-    "too_large": 413,
+    "bad_signature": 400,
     "unauthorized": 401,
-    "forbidden": 403,
     "not_found": 404,
-    "unknown_room": 404,
-    "unknown_gift": 404,
-    "unknown_purchase": 404,
-    "unknown_refund": 404,
-    "unknown_payout": 404,
-    "unknown_correction": 404,
-    "unknown_entry": 404,
-    "unknown_endpoint": 404,
     "unknown_user": 404,
     "method_not_allowed": 405,
-    "room_exists": 409,
-    "key_reused": 409,
-    "already_retracted": 409,
-    "already_hidden": 409,
-    "not_retractable": 409,
-    "wrong_state": 409,
-    "wrong_currency": 409,
-    "refund_too_large": 409,
-    "nothing_to_refund": 409,
-    "nothing_due": 409,
-    "payout_open": 409,
-    "insufficient_diamonds": 409,
-    "account_frozen": 409,
-    "not_of_age": 403,
-    "bad_signature": 400,
-    "bad_quantity": 422,
-    "invalid": 422,
+    "too_large": 413,
     "payment_refused": 422,
     "rate_limited": 429,
     "internal": 500,
-    "busy": 503,
-    "unavailable": 503,
 }
+"""Every code of the API: those of the books, and what it says before it asks them."""
 RETRY_AFTER_S = {"rate_limited": 1, "busy": 1, "unavailable": 2}
 
 _BY_STATUS = {

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import structlog
 
 from rules.commands import AnyCommand
+from rules.refusals import RefusalCode
 from rules.results import Result, refuse
 from rules.settle import settle
 from storage.sqlite.rows import Connection, load, save
@@ -102,7 +103,7 @@ def transact(connection: sqlite3.Connection, work: Callable[..., T], *arguments:
 
 
 def _internal() -> Result:
-    return refuse("unavailable", "The server could not book this; nothing was charged.")
+    return refuse(RefusalCode.UNAVAILABLE, "The server could not book this; nothing was charged.")
 
 
 def _roll_back(connection: sqlite3.Connection, error: Exception) -> None:

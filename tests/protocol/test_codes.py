@@ -4,7 +4,7 @@ import pytest
 
 from protocol.codec import encode_refusal
 from protocol.codes import CLOSE_REASONS, RETRY, CloseCode, Code, may_come_back
-from rules.outcomes import STORED_REFUSALS
+from rules.refusals import RefusalCode, stays
 
 REFUSALS = {
     "fix": "malformed unknown_type too_large not_joined unknown_room unknown_gift bad_quantity"
@@ -37,7 +37,24 @@ def test_the_refusal_codes_are_those_of_the_contract_with_its_retry_classes() ->
 
 
 def test_the_rules_store_exactly_the_refusals_that_ask_for_a_new_key() -> None:
-    assert set(STORED_REFUSALS) == {code for code, retry in CONTRACT.items() if retry == "new"}
+    stored = {code.value for code in RefusalCode if stays(code)}
+    assert stored == {code for code, retry in CONTRACT.items() if retry == "new"}
+
+
+OF_FRAMES = {"malformed", "unknown_type", "too_large", "not_joined", "rate_limited"}
+"""What the protocol says by itself: the rules were not asked."""
+
+NOT_OF_GIFTS = set(
+    "invalid unknown_purchase unknown_refund unknown_payout unknown_correction unknown_entry"
+    " unknown_endpoint room_exists wrong_currency wrong_state already_retracted already_hidden"
+    " not_retractable refund_too_large nothing_to_refund nothing_due payout_open"
+    " insufficient_diamonds".split()
+)
+"""What the books never say of a gift: only the HTTP API has these."""
+
+
+def test_whatever_the_books_say_of_a_gift_the_protocol_can_say() -> None:
+    assert {code.value for code in RefusalCode} - NOT_OF_GIFTS == set(CONTRACT) - OF_FRAMES
 
 
 @pytest.mark.parametrize("code", CONTRACT)

@@ -19,7 +19,8 @@ from kit.building.builders import close_room, gift, grant, hide, open_room, retr
 from kit.building.ledgers import NOW_MS, new_ledger
 from kit.disks.recording_disk import Crash, Op, RecordingDisk, crashes
 from rules.commands import AnyCommand, write
-from rules.outcomes import STORED_REFUSALS, Refused
+from rules.outcomes import Refused
+from rules.refusals import stays
 from rules.results import Result
 from storage.sqlite import store as sqlite
 from storage.sqlite.audit.checks import audit_connection
@@ -114,7 +115,7 @@ def answers(batch: list[AnyCommand], results: list[Result]) -> dict[tuple[str, s
     found = {}
     for command, result in zip(batch, results, strict=True):
         outcome = result.outcome
-        if not isinstance(outcome, Refused) or outcome.code in STORED_REFUSALS:
+        if not isinstance(outcome, Refused) or stays(outcome.code):
             found[command.actor, command.key] = write(outcome).decode()
     return found
 
