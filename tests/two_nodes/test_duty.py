@@ -44,7 +44,7 @@ class Nodes:
         node = serving(chosen, store or self.store, fanout=self._bus.join())
         app = await stack.enter_async_context(node)
         http = httpx.AsyncClient(base_url=app.url, headers=BACKEND, timeout=20)
-        live = Live(app.url, await stack.enter_async_context(http), app.shell)
+        live = Live(app.url, await stack.enter_async_context(http), app)
         stack.push_async_callback(live.close)
         self._stacks[live] = stack
         return live
