@@ -18,10 +18,11 @@ from pathlib import Path
 from rules.commands import RenewEpochs
 from storage.sqlite import migrations
 from storage.sqlite.audit.checks import check_integrity
-from storage.sqlite.audit.replay import TABLES, Wrong, check_journal
+from storage.sqlite.audit.replay import Wrong, check_journal
 from storage.sqlite.settle import settle_batch
 from storage.sqlite.store import MEMORY, FileLock, connect_reader, connect_writer
 from storage.store import StoreError
+from storage.tables import TABLES
 
 
 def backup_file(path: str, target: Path) -> None:
@@ -139,7 +140,9 @@ def _require_books(connection: sqlite3.Connection, path: str) -> None:
 
 def _figures(connection: sqlite3.Connection) -> list[object]:
     """How many rows there are of each kind, and the hash that seals the newest batch."""
-    counts = (connection.execute(f"SELECT count(*) FROM {table}").fetchone() for table in TABLES)
+    counts = (
+        connection.execute(f"SELECT count(*) FROM {table.name}").fetchone() for table in TABLES
+    )
     newest = "SELECT id, hash FROM batch ORDER BY id DESC LIMIT 1"
     return [*counts, connection.execute(newest).fetchone()]
 

@@ -86,8 +86,9 @@ def follow(connection: Connection, endpoint: str, since: int) -> bool:
     if _clear(connection, endpoint, since):
         return False
     connection.execute(
-        "INSERT INTO endpoint_cursor VALUES (?1, ?2, ?2 - 1) ON CONFLICT (endpoint) DO UPDATE"
-        " SET since = excluded.since, command = max(command, excluded.command)",
+        "INSERT INTO endpoint_cursor (endpoint, since, command) VALUES (?1, ?2, ?2 - 1)"
+        " ON CONFLICT (endpoint) DO UPDATE SET since = excluded.since,"
+        " command = max(command, excluded.command)",
         (endpoint, since),
     )
     lanes = connection.execute(
@@ -127,7 +128,8 @@ def enter(
     An event that was entered before, and comes again after a replay, becomes pending again.
     """
     connection.execute(
-        "INSERT INTO delivery SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3,"
+        "INSERT INTO delivery (endpoint, command, kind, lane, state, attempts, tries, next_ms,"
+        " changed_ms, head) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3,"
         " 'pending', 0, 0, ?2, ?2, 0 FROM json_each(?1) WHERE true"
         " ON CONFLICT (endpoint, command) DO UPDATE"
         " SET state = 'pending', tries = 0, next_ms = ?2, changed_ms = ?2",

@@ -21,20 +21,27 @@ from rules.rows import (
     User,
 )
 from storage.money import BoardLine, EarningLine, GiftLine, PayoutFacts
-from storage.sqlite.rows import unpacked
+from storage.sqlite.rows import rows_of
+from storage.tables import (
+    CORRECTION,
+    CREATOR,
+    ENDPOINT,
+    PAYOUT,
+    PURCHASE,
+    REFUND,
+    SUSPENSE,
+    USER,
+    Row,
+    Table,
+)
 
 DAY_MS = 86_400_000
 
 
-def _rows(
-    connection: sqlite3.Connection, row_type: Any, where: str, arguments: tuple[Any, ...] = ()
-) -> list[Any]:
-    columns = row_type.__struct_fields__
-    table = row_type.__name__.lower()
-    sql = f"SELECT {', '.join(columns)} FROM {table} WHERE {where}"
-    return [
-        row_type(*map(unpacked, columns, fields)) for fields in connection.execute(sql, arguments)
-    ]
+def rows_where(
+    connection: sqlite3.Connection, table: Table[Row], where: str, arguments: tuple[Any, ...] = ()
+) -> list[Row]:
+    return rows_of(connection, table, f"{table.name} WHERE {where}", arguments)
 
 
 FIRST = (-(2**63), "")
@@ -57,7 +64,7 @@ def page_before(
 
 
 def read_user(connection: sqlite3.Connection, id: str) -> User | None:
-    found = _rows(connection, User, "id = ?", (id,))
+    found = rows_where(connection, USER, "id = ?", (id,))
     return found[0] if found else None
 
 
@@ -65,9 +72,9 @@ def _users(
     connection: sqlite3.Connection, search: str, frozen: bool | None, after: str, limit: int
 ) -> list[User]:
     pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    return _rows(
+    return rows_where(
         connection,
-        User,
+        USER,
         "id > ?1 AND (id LIKE ?2 ESCAPE '\\' OR name LIKE ?2 ESCAPE '\\')"
         " AND (?3 IS NULL OR frozen = ?3) ORDER BY id LIMIT ?4",
         (after, pattern, frozen, limit),
@@ -75,7 +82,7 @@ def _users(
 
 
 def _creator(connection: sqlite3.Connection, id: str) -> Creator | None:
-    found = _rows(connection, Creator, "id = ?", (id,))
+    found = rows_where(connection, CREATOR, "id = ?", (id,))
     return found[0] if found else None
 
 
@@ -85,12 +92,12 @@ def _due_creators(connection: sqlite3.Connection, last_day: int, limit: int) -> 
 
 
 def _purchase(connection: sqlite3.Connection, id: str) -> Purchase | None:
-    found = _rows(connection, Purchase, "id = ?", (id,))
+    found = rows_where(connection, PURCHASE, "id = ?", (id,))
     return found[0] if found else None
 
 
 def _purchase_of_payment(connection: sqlite3.Connection, payment: str) -> Purchase | None:
-    found = _rows(connection, Purchase, "payment = ? AND payment <> ''", (payment,))
+    found = rows_where(connection, PURCHASE, "payment = ? AND payment <> ''", (payment,))
     return found[0] if found else None
 
 
@@ -102,15 +109,15 @@ def _purchases(
     limit: int,
 ) -> list[Purchase]:
     where, arguments = page_before("started_ms", before, limit, user=user, status=status)
-    return _rows(connection, Purchase, where, arguments)
+    return rows_where(connection, PURCHASE, where, arguments)
 
 
 def _open_checkouts(
     connection: sqlite3.Connection, from_ms: int, to_ms: int, limit: int
 ) -> list[Purchase]:
-    return _rows(
+    return rows_where(
         connection,
-        Purchase,
+        PURCHASE,
         "status = 'pending' AND checkout <> '' AND started_ms BETWEEN ? AND ?"
         " ORDER BY started_ms LIMIT ?",
         (from_ms, to_ms, limit),
@@ -132,12 +139,12 @@ def _unstarted(
     limit: int,
 ) -> list[Purchase]:
     place = max(after or FIRST, (from_ms, ""))
-    return _rows(connection, Purchase, UNSTARTED, (provider, *place, limit))
+    return rows_where(connection, PURCHASE, UNSTARTED, (provider, *place, limit))
 
 
 WAITING_REFUNDS = (
-    f"SELECT {', '.join(f'r.{column}' for column in Refund.__struct_fields__)},"
-    f" {', '.join(f'p.{column}' for column in Purchase.__struct_fields__)}"
+    f"SELECT {', '.join(f'r.{column}' for column in REFUND.names)},"
+    f" {', '.join(f'p.{column}' for column in PURCHASE.names)}"
     " FROM refund AS r CROSS JOIN purchase AS p ON p.id = r.purchase"
     " WHERE r.status = 'requested' AND p.provider = ? AND (r.at_ms, r.id) > (?, ?)"
     " ORDER BY r.at_ms, r.id LIMIT ?"
@@ -148,12 +155,12 @@ def _waiting_refunds(
     connection: sqlite3.Connection, provider: str, after: tuple[int, str] | None, limit: int
 ) -> list[tuple[Refund, Purchase]]:
     found = connection.execute(WAITING_REFUNDS, (provider, *(after or FIRST), limit))
-    size = len(Refund.__struct_fields__)
-    return [(Refund(*fields[:size]), Purchase(*fields[size:])) for fields in found]
+    size = len(REFUND.columns)
+    return [(REFUND.unpack(fields[:size]), PURCHASE.unpack(fields[size:])) for fields in found]
 
 
 def _payout(connection: sqlite3.Connection, id: str) -> Payout | None:
-    found = _rows(connection, Payout, "id = ?", (id,))
+    found = rows_where(connection, PAYOUT, "id = ?", (id,))
     return found[0] if found else None
 
 
@@ -165,7 +172,7 @@ def _payouts(
     limit: int,
 ) -> list[Payout]:
     where, arguments = page_before("requested_ms", before, limit, creator=creator, status=status)
-    return _rows(connection, Payout, where, arguments)
+    return rows_where(connection, PAYOUT, where, arguments)
 
 
 def _payable(
@@ -173,15 +180,15 @@ def _payable(
 ) -> list[Payout]:
     where, arguments = page_before("requested_ms", before, limit, status="approved")
     thawed = "NOT EXISTS (SELECT 1 FROM user AS u WHERE u.id = payout.creator AND u.frozen = 1)"
-    return _rows(connection, Payout, f"{thawed} AND {where}", arguments)
+    return rows_where(connection, PAYOUT, f"{thawed} AND {where}", arguments)
 
 
 def _suspense(
     connection: sqlite3.Connection, settled: bool | None, before: int | None, limit: int
 ) -> list[Suspense]:
-    return _rows(
+    return rows_where(
         connection,
-        Suspense,
+        SUSPENSE,
         "(?1 IS NULL OR (settled_by <> '') = ?1) AND (?2 IS NULL OR id < ?2)"
         " ORDER BY id DESC LIMIT ?3",
         (settled, before, limit),
@@ -191,16 +198,16 @@ def _suspense(
 def _corrections(
     connection: sqlite3.Connection, status: str | None, before: int | None, limit: int
 ) -> list[Correction]:
-    return _rows(
+    return rows_where(
         connection,
-        Correction,
+        CORRECTION,
         "(?1 IS NULL OR status = ?1) AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
         (status, before, limit),
     )
 
 
 def _endpoints(connection: sqlite3.Connection) -> list[Endpoint]:
-    return _rows(connection, Endpoint, "1 ORDER BY id")
+    return rows_where(connection, ENDPOINT, "1 ORDER BY id")
 
 
 def _creator_board(
@@ -288,18 +295,18 @@ def _payout_facts(connection: sqlite3.Connection, creator: str, from_day: int) -
 def _personal(connection: sqlite3.Connection, user: str) -> dict[str, Any]:
     """What the books hold about a user, for the user to have; the two long lists are asked for
     by themselves."""
-    found = _rows(connection, User, "id = ?", (user,))
+    found = rows_where(connection, USER, "id = ?", (user,))
     return {
         "user": msgspec.to_builtins(found[0]) if found else None,
-        "purchases": msgspec.to_builtins(_rows(connection, Purchase, "user = ?", (user,))),
+        "purchases": msgspec.to_builtins(rows_where(connection, PURCHASE, "user = ?", (user,))),
         "refunds": msgspec.to_builtins(
-            _rows(connection, Refund, "user = ? ORDER BY at_ms", (user,))
+            rows_where(connection, REFUND, "user = ? ORDER BY at_ms", (user,))
         ),
         "payouts": msgspec.to_builtins(
-            _rows(connection, Payout, "creator = ? ORDER BY requested_ms", (user,))
+            rows_where(connection, PAYOUT, "creator = ? ORDER BY requested_ms", (user,))
         ),
         "corrections": msgspec.to_builtins(
-            _rows(connection, Correction, "user = ? ORDER BY id", (user,))
+            rows_where(connection, CORRECTION, "user = ? ORDER BY id", (user,))
         ),
     }
 

@@ -11,15 +11,13 @@ from rules.events import Event
 from rules.ledger import CURRENCY, AccountCode, Reason
 from rules.policy import Policy
 from rules.rows import Room
+from storage.loading import read_policy
 from storage.money import BoardLine
-from storage.sqlite.money_reads import read_user
-from storage.sqlite.rows import read_policy
+from storage.sqlite.money_reads import read_user, rows_where
 from storage.store import RoomState, Wallet
+from storage.tables import EVENT, ROOM
 
-_ROOM = "id, title, creator, creator_name, status, epoch, seq, total_coins, opened_ms"
 _EPOCH = date(1970, 1, 1).toordinal()
-
-_EVENT = "room, seq, command, kind, coins, total_coins, body"
 
 
 def policy(connection: sqlite3.Connection) -> Policy | None:
@@ -28,13 +26,12 @@ def policy(connection: sqlite3.Connection) -> Policy | None:
 
 
 def rooms(connection: sqlite3.Connection, after: str, limit: int) -> list[Room]:
-    sql = f"SELECT {_ROOM} FROM room WHERE id > ? ORDER BY id LIMIT ?"
-    return [Room(*row) for row in connection.execute(sql, (after, limit))]
+    return rows_where(connection, ROOM, "id > ? ORDER BY id LIMIT ?", (after, limit))
 
 
 def find_room(connection: sqlite3.Connection, id: str) -> Room | None:
-    row = connection.execute(f"SELECT {_ROOM} FROM room WHERE id = ?", (id,)).fetchone()
-    return Room(*row) if row else None
+    found = rows_where(connection, ROOM, "id = ?", (id,))
+    return found[0] if found else None
 
 
 def room(connection: sqlite3.Connection, id: str, recent: int) -> RoomState | None:
@@ -53,9 +50,8 @@ def room(connection: sqlite3.Connection, id: str, recent: int) -> RoomState | No
 
 
 def events(connection: sqlite3.Connection, room: str, after: int, limit: int) -> list[Event]:
-    sql = f"SELECT {_EVENT} FROM event WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"
-    rows = connection.execute(sql, (room, after, limit)).fetchall()
-    return [Event(*row[:6], row[6].encode()) for row in rows]  # type: ignore[call-arg]
+    where = "room = ? AND seq > ? ORDER BY seq LIMIT ?"
+    return rows_where(connection, EVENT, where, (room, after, limit))
 
 
 def board(connection: sqlite3.Connection, room: str, as_of: int, limit: int) -> list[BoardLine]:

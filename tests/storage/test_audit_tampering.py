@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from kit.building.ledgers import rows
+from kit.building.ledgers import KEYS, rows
 from kit.building.whole_history import whole_history
 from kit.disks.tampering import TAMPERING, failed, tamper, without_protection
 from storage.sqlite.audit.checks import audit_connection
-from storage.sqlite.audit.replay import TABLES
 
 
 @pytest.mark.parametrize(
@@ -30,7 +29,7 @@ def test_tampering_is_found_by_the_check_that_it_contradicts(statement: str, che
 
 
 def test_every_table_is_tampered_with() -> None:
-    for table in TABLES:
+    for table in KEYS:
         verbs = {
             statement.split()[0]
             for _, statement, _ in TAMPERING
@@ -79,9 +78,9 @@ def found_without_replay(connection: sqlite3.Connection, sql: str, *values: Any)
         connection.execute("ROLLBACK")
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", KEYS)
 def test_a_change_of_any_column_is_found_without_the_replay_too(table: str) -> None:
-    keys = TABLES[table].split(", ")
+    keys = KEYS[table].split(", ")
     where = " AND ".join(f"{key} = ?" for key in keys)
     with closing(whole_history()) as connection, without_protection(connection):
         names = columns(connection, table)
@@ -94,9 +93,9 @@ def test_a_change_of_any_column_is_found_without_the_replay_too(table: str) -> N
             ), column
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", KEYS)
 def test_a_row_that_is_missing_is_found_without_the_replay_too(table: str) -> None:
-    keys = TABLES[table].split(", ")
+    keys = KEYS[table].split(", ")
     sql = f"DELETE FROM {table} WHERE " + " AND ".join(f"{key} = ?" for key in keys)
     with closing(whole_history()) as connection, without_protection(connection):
         names = columns(connection, table)

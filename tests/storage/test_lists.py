@@ -8,12 +8,12 @@ import pytest
 
 from kit.building import builders
 from kit.building.ledgers import NOW_MS, book, new_ledger
-from rules.book import new_book
 from rules.rows import Payout, Purchase
+from storage.loading import PaidBy, Rooms
 from storage.money import MoneyReads
 from storage.sqlite.audit.checks import audit_connection
 from storage.sqlite.money_reads import UNSTARTED, WAITING_REFUNDS, SqliteMoney, page_before
-from storage.sqlite.rows import _FORGET_LINES, _load_lots
+from storage.sqlite.rows import _FORGET_LINES, answer
 
 BEFORE = (NOW_MS, "x")
 
@@ -151,13 +151,14 @@ def with_a_spent_lot(gifts: int) -> sqlite3.Connection:
 
 def test_a_lot_comes_in_few_rows_however_many_gifts_it_paid_for() -> None:
     ledger = with_a_spent_lot(60)
-    counted, loaded = Counted(ledger), new_book()
-    _load_lots(counted, loaded, {"p1"})
-    assert len(loaded.gifts) == 60 and len(loaded.marks) == 1 and list(loaded.rooms) == ["r1"]
+    counted = Counted(ledger)
+    found = answer(counted, PaidBy({"p1"}))
+    assert len(found.gifts) == 60 and len(found.marks) == 1
+    assert [room.id for room in answer(counted, Rooms({"r1", "r2"}))] == ["r1"]
     assert (counted.statements, counted.rows) == (2, 2)
-    second = loaded.gifts["r1", 2]
-    assert (second.sender, second.recipient, second.anonymous) == ("ada", "cleo", True)
-    assert second.lots == (("p1", 1),) and loaded.gifts["r1", 1].anonymous is False
+    gifts = {gift.seq: gift for gift in found.gifts}
+    assert (gifts[2].sender, gifts[2].recipient, gifts[2].anonymous) == ("ada", "cleo", True)
+    assert gifts[2].lots == (("p1", 1),) and gifts[1].anonymous is False
 
 
 def test_forgetting_takes_as_many_statements_for_many_gifts_as_for_one() -> None:

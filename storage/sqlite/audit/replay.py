@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from itertools import groupby, zip_longest
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rules.commands import read_command
 from rules.journal import GENESIS, seal
@@ -18,29 +18,7 @@ from rules.rows import JournalRow
 from rules.settle import settle
 from storage.sqlite.migrations import migrate
 from storage.sqlite.rows import load, save
-
-TABLES = {
-    "batch": "id",
-    "command": "id",
-    "policy": "command",
-    "account": "id",
-    "transfer": "id",
-    "room": "id",
-    "event": "room, seq",
-    "mark": "room, gift_seq, kind",
-    "user": "id",
-    "member": "room, user",
-    "creator": "id",
-    "purchase": "id",
-    "refund": "id",
-    "payout": "id",
-    "suspense": "id",
-    "correction": "id",
-    "endpoint": "id",
-    "creator_day": "creator, day, user",
-    "earning": "creator, day, gift",
-}
-"""Every table of the ledger, with the columns that put its rows in an order."""
+from storage.tables import TABLES, Table
 
 
 class Wrong(Exception):
@@ -143,13 +121,15 @@ def _settle_again(connection: sqlite3.Connection, replica: sqlite3.Connection) -
     return number
 
 
-def _compare(connection: sqlite3.Connection, replica: sqlite3.Connection, table: str) -> int:
+def _compare(connection: sqlite3.Connection, replica: sqlite3.Connection, table: Table[Any]) -> int:
     """How many rows the table has, the same ones on both sides. Raises Wrong at the first other."""
-    sql = f"SELECT * FROM {table} ORDER BY {TABLES[table]}"
+    sql = f"SELECT * FROM {table.name} ORDER BY {', '.join(table.key)}"
     count = 0
     for kept, made in zip_longest(connection.execute(sql), replica.execute(sql)):
         if kept != made:
-            raise Wrong(f"{table}: the books have {_short(kept)}, replaying gives {_short(made)}")
+            raise Wrong(
+                f"{table.name}: the books have {_short(kept)}, replaying gives {_short(made)}"
+            )
         count += 1
     return count
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from rules.commands import AnyCommand
 from rules.results import Result
-from storage.sqlite.audit.replay import TABLES
 from storage.sqlite.migrations import set_up_if_new
 from storage.sqlite.settle import settle_batch
 from storage.sqlite.store import MEMORY, connect_writer
+from storage.tables import TABLES
 
 NOW_MS = 1_700_000_000_000
+KEYS = {table.name: ", ".join(table.key) for table in TABLES}
+"""Every table of the books, and what puts its rows in an order."""
 
 
 def new_ledger(path: Path | str = MEMORY) -> sqlite3.Connection:
@@ -34,12 +36,12 @@ def settle_in_batches(
 
 
 def rows(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
-    return connection.execute(f"SELECT * FROM {table} ORDER BY {TABLES[table]}").fetchall()
+    return connection.execute(f"SELECT * FROM {table} ORDER BY {KEYS[table]}").fetchall()
 
 
 def dump(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table."""
-    return {table: rows(connection, table) for table in TABLES}
+    return {table: rows(connection, table) for table in KEYS}
 
 
 def dump_without_batches(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:

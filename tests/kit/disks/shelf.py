@@ -1,35 +1,40 @@
 """A ledger store made of dictionaries, for tests of what a batch asks for and what it changes.
 
-It gives a batch exactly the rows that rules/touches.py names, in its three steps, and keeps exactly
-what the book says that it changed. So a row that is forgotten on either way shows as a difference
-to one book that was never cut into batches.
+It gives a batch exactly the rows that storage/loading.py asks for, and keeps exactly what the book
+says that it changed. So a row that is forgotten on either way shows as a difference to one book
+that was never cut into batches.
 """
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from rules.book import Book, new_book
-from rules.commands import FORGOTTEN, AnyCommand, RenewEpochs
+from rules.commands import FORGOTTEN, AnyCommand
 from rules.events import forget, speaks_of
 from rules.ledger import SYSTEM
 from rules.results import Result
 from rules.settle import settle
-from rules.touches import touches_at_first, touches_at_last, touches_then
+from rules.touches import Touched
+from storage.loading import (
+    AtFirst,
+    Beginning,
+    Gifts,
+    PaidBy,
+    Parties,
+    People,
+    Question,
+    Rare,
+    Rooms,
+    Waiting,
+    Whole,
+    answered,
+    loading,
+)
+from storage.tables import CREATOR_DAY, EARNING, RARE, Table
 
-RARE = {
-    "creator": "creators",
-    "purchase": "purchases",
-    "refund": "refunds",
-    "payout": "payouts",
-    "suspense": "suspense",
-    "correction": "corrections",
-    "endpoint": "endpoints",
-}
-"""The book's dictionary of each table of rows with an id."""
-SUMS = {"creator_days": ["coins"], "earnings": ["gifts", "coins", "millidiamonds"]}
-"""Tables to which a batch adds, with the columns that are added up."""
-TABLES = ("rooms", "users", "members", "accounts", "gifts", "marks", "spent", *RARE.values(), *SUMS)
+SHELVES = [table.shelf for table in (*RARE.values(), CREATOR_DAY, EARNING)]
+TABLES = ("rooms", "users", "members", "accounts", "gifts", "marks", "spent", *SHELVES)
 
 
 class Shelf:
@@ -46,54 +51,63 @@ class Shelf:
         return results
 
     def _load(self, batch: Sequence[AnyCommand]) -> Book:
+        return answered(loading(batch), self.answer)
+
+    def answer(self, question: Question) -> Any:
+        match question:
+            case AtFirst(touched, every_room):
+                return self._beginning(
+                    touched, set(self.all.rooms) if every_room else touched.rooms
+                )
+            case PaidBy(purchases):
+                return Gifts(*self._gifts(self._gifts_from(purchases)))
+            case Rooms(ids):
+                return self._taken("rooms", ids)
+            case Rare(table, ids):
+                return self._taken(table.shelf, ids)
+            case Waiting(users):
+                rows = self.all.purchases.values()
+                waiting = [p.id for p in rows if p.status == "pending" and p.user in users]
+                return self._taken("purchases", waiting)
+            case Whole(table):
+                return self._taken(table.shelf, getattr(self.all, table.shelf))
+            case Parties():
+                system = {name for name in self.all.accounts if name[0] == SYSTEM}
+                return People(
+                    self._taken("users", question.users),
+                    self._taken("accounts", {*question.accounts, *system}),
+                    self._taken("members", question.members),
+                    self._taken("creators", question.creators),
+                )
+
+    def _beginning(self, touched: Touched, rooms: Iterable[str]) -> Beginning:
         stored = self.all
-        book = Book(
-            policy=stored.policy,
+        gifts, marks = self._gifts(touched.gifts)
+        return Beginning(
             next_command=len(stored.journal) + 1,
             next_transfer=len(stored.transfers) + 1,
             next_account=max(99, *(account.id for account in stored.accounts.values())) + 1,
+            policy=stored.policy,
+            spent={key: stored.spent[key] for key in touched.keys if key in stored.spent},
+            rooms=self._taken("rooms", rooms),
+            gifts=gifts,
+            marks=marks,
         )
-        first = touches_at_first(batch)
-        all_rooms = any(isinstance(command, RenewEpochs) for command in batch)
-        self._take(book, "spent", first.keys)
-        self._take(book, "rooms", set(stored.rooms) if all_rooms else first.rooms)
-        self._take_gifts(book, first.gifts)
-        paid_for = self._gifts_from(first.lots)
-        self._take_gifts(book, paid_for)
-        self._take(book, "rooms", {room for room, _ in paid_for})
-        self._take_rare(book, (name for name in first.rare if name[0] != "creator"))
-        waiting = [p.id for p in stored.purchases.values() if p.status == "pending"]
-        wanted = {id for id in waiting if stored.purchases[id].user in first.buyers}
-        self._take(book, "purchases", wanted - book.purchases.keys())
-        for table in first.whole:
-            self._take(book, RARE[table], getattr(stored, RARE[table]))
-        then = touches_then(book)
-        self._take(book, "users", first.users | then.users)
-        self._take(book, "members", first.members | then.members)
-        self._take(book, "accounts", first.accounts | then.accounts)
-        self._take(book, "accounts", {name for name in stored.accounts if name[0] == SYSTEM})
-        self._take_rare(book, (name for name in first.rare | then.rare if name[0] == "creator"))
-        self._take(book, "purchases", touches_at_last(book, batch) - book.purchases.keys())
-        return book
 
-    def _take(self, book: Book, table: str, wanted: Iterable[Any]) -> None:
-        rows = getattr(self.all, table)
-        getattr(book, table).update({k: copy.deepcopy(rows[k]) for k in wanted if k in rows})
+    def _taken(self, shelf: str, wanted: Iterable[Any]) -> list[Any]:
+        rows = getattr(self.all, shelf)
+        return [copy.deepcopy(rows[name]) for name in wanted if name in rows]
 
-    def _take_gifts(self, book: Book, wanted: set[tuple[str, int]]) -> None:
-        self._take(book, "gifts", wanted)
-        self._take(book, "marks", [name for name in self.all.marks if name[:2] in wanted])
+    def _gifts(self, wanted: set[tuple[str, int]]) -> tuple[list[Any], list[Any]]:
+        marks = [name for name in self.all.marks if name[:2] in wanted]
+        return self._taken("gifts", wanted), self._taken("marks", marks)
 
-    def _gifts_from(self, purchases: set[str]) -> set[tuple[str, int]]:
+    def _gifts_from(self, purchases: Collection[str]) -> set[tuple[str, int]]:
         return {
             place
             for place, gift in self.all.gifts.items()
             if any(purchase in purchases for purchase, _ in gift.lots)
         }
-
-    def _take_rare(self, book: Book, wanted: Iterable[tuple[str, Any]]) -> None:
-        for table, id in wanted:
-            self._take(book, RARE[table], [id])
 
     def _save(self, book: Book) -> None:
         stored = self.all
@@ -112,9 +126,9 @@ class Shelf:
         keys = [(row.actor, row.key) for row in book.journal]
         stored.spent |= {key: book.spent[key] for key in keys}
         for (table, id), row in book.changed_rows.items():
-            getattr(stored, RARE[table])[id] = row
-        for table, columns in SUMS.items():
-            self._add(table, columns, getattr(book, table))
+            getattr(stored, RARE[table].shelf)[id] = row
+        for table in (CREATOR_DAY, EARNING):
+            self._add(table, getattr(book, table.shelf))
         stored.journal += book.journal
         stored.transfers += book.transfers
         stored.events += book.events
@@ -141,10 +155,10 @@ class Shelf:
             for event in stored.events
         ]
 
-    def _add(self, table: str, columns: list[str], added: dict[Any, Any]) -> None:
-        rows = getattr(self.all, table)
+    def _add(self, table: Table[Any], added: dict[Any, Any]) -> None:
+        rows = getattr(self.all, table.shelf)
         for name, row in added.items():
-            for column in columns if name in rows else ():
+            for column in table.adds if name in rows else ():
                 setattr(row, column, getattr(row, column) + getattr(rows[name], column))
             rows[name] = row
 
