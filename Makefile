@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PARALLEL := --numprocesses=logical --maxprocesses=8 --dist=loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-deep check fmt bench story constraints clean
+.PHONY: help setup demo test test-deep check fmt bench story client constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ bench: $(READY)  ## every figure beside its reference, from one run
 
 story: $(READY)  ## tell docs/story.md anew: a server is asked, its answers are written down
 	PYTHONPATH=.:tests $(BIN)/python -m story
+
+client: $(READY)  ## build the Python client library by itself: client/dist/*.whl
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir client/dist ./client
 
 constraints: $(READY)  ## pin what is installed now, after testing it
 	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt

@@ -14,7 +14,7 @@ from server.settings.table import Settings
 from server.webhooks import TYPES
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("*.md")])
+PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("client/*.md")])
 
 
 def page(name: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
-PACKAGES = ("rules", "protocol", "storage", "fanout", "server", "loadtest")
+PACKAGES = ("rules", "protocol", "storage", "fanout", "server", "loadtest", "client")
 PURE = ("rules", "protocol")
 CLOCKS_AND_CHANCE = {"time", "datetime", "random", "secrets", "uuid", "asyncio"}
 SAYS_NOTHING = set(
@@ -25,7 +25,10 @@ SAYS_NOTHING = set(
 )
 NOT_OURS = {".venv", ".git", "build", "dist", "node_modules"}
 
-OWNERLESS_TASKS: dict[str, str] = {}
+OWNERLESS_TASKS: dict[str, str] = {
+    "client/largesse_client/connection.py": "a TaskGroup would wrap what the body of `async with` "
+    "raises into a group",
+}
 """`file: reason` for each file that may call create_task outside a TaskGroup."""
 
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3]) + r")\b")
