@@ -7,10 +7,13 @@ overlays, the HTTP log and the boards all read these same bytes.
 import re
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 
 from rules.catalogue import Gift
+from rules.commands import SendGift
 from rules.outcomes import ComboShown
+from rules.rows import Room
 
 
 class Event(NamedTuple):
@@ -35,34 +38,39 @@ def giver(id: str, name: str, level: int) -> dict[str, Any]:
     return {"id": id, "name": name, "level": level}
 
 
+class Giving(msgspec.Struct, frozen=True, gc=False):
+    """A gift on its way into the books: what was asked for, where, and what it comes to."""
+
+    command: SendGift
+    room: Room
+    gift: Gift
+    coins: int
+    millidiamonds: int
+    now_ms: int
+
+
 def gift_body(
+    giving: Giving,
     *,
     seq: int,
-    id: str,
-    at_ms: int,
     source: dict[str, Any],
-    recipient: str,
-    recipient_name: str,
-    gift: Gift,
-    quantity: int,
-    coins: int,
     from_total: int | None,
     combo: ComboShown | None,
-    message: str | None,
     level_up: int | None,
 ) -> bytes:
+    command, room, gift = giving.command, giving.room, giving.gift
     body: dict[str, Any] = {
         "kind": "gift",
         "seq": seq,
-        "id": id,
-        "at_ms": at_ms,
+        "id": gift_id(room.id, seq),
+        "at_ms": giving.now_ms,
         "from": source,
-        "to": {"id": recipient, "name": recipient_name},
+        "to": {"id": room.creator, "name": room.creator_name},
         "gift": gift.id,
         "name": gift.name,
         "animation": gift.animation,
-        "quantity": quantity,
-        "coins": coins,
+        "quantity": command.quantity,
+        "coins": giving.coins,
     }
     if from_total is not None:
         body["from_total"] = from_total
@@ -72,8 +80,8 @@ def gift_body(
         "coins": combo.coins,
         "ends_ms": combo.ends_ms,
     }
-    if message is not None:
-        body["message"] = message
+    if command.message is not None:
+        body["message"] = command.message
     if level_up is not None:
         body["level_up"] = level_up
     body["merged"] = 1

@@ -12,6 +12,7 @@ from rules.book import DAY_MS, Book
 from rules.catalogue import Gift
 from rules.combos import continue_combo
 from rules.commands import HideGift, RetractGift, ReverseGifts, SendGift
+from rules.events import Giving
 from rules.ledger import MONEY_MAX, SYSTEM, AccountCode, Reason
 from rules.levels import level_of
 from rules.outcomes import (
@@ -48,12 +49,13 @@ def send(book: Book, command: SendGift, now_ms: int) -> Result:
         )
     coins = gift.coins * command.quantity
     rate = creators.rate_of(book.creators.get(room.creator), policy, now_ms)
+    giving = Giving(command, room, gift, coins, coins * rate, now_ms)
     return (
         _wrong_request(command, room, gift)
         or _closed(policy, command, room, gift)
-        or _account_forbids(book, policy, command, coins, now_ms)
-        or _too_much(book, room, coins, coins * rate)
-        or _book_gift(book, policy, command, room, gift, coins, coins * rate, now_ms)
+        or _account_forbids(book, policy, giving)
+        or _too_much(book, giving)
+        or _book_gift(book, policy, giving)
     )
 
 
@@ -86,12 +88,11 @@ def _closed(policy: Policy, command: SendGift, room: Room, gift: Gift) -> Result
     return None
 
 
-def _account_forbids(
-    book: Book, policy: Policy, command: SendGift, coins: int, now_ms: int
-) -> Result | None:
+def _account_forbids(book: Book, policy: Policy, giving: Giving) -> Result | None:
     """What the sender has, owes, was allowed and allowed themselves."""
-    user, balance = book.users.get(command.sender), book.balance(command.sender, AccountCode.COINS)
-    debt = -book.balance(command.sender, AccountCode.COIN_DEBT)
+    sender, coins, now_ms = giving.command.sender, giving.coins, giving.now_ms
+    user, balance = book.users.get(sender), book.balance(sender, AccountCode.COINS)
+    debt = -book.balance(sender, AccountCode.COIN_DEBT)
     if debt > 0:
         sentence = f"A payment was taken back and {debt} coins are owed; new coins pay this first."
         return refuse(RefusalCode.ACCOUNT_FROZEN, sentence, coin_debt=debt)
@@ -115,24 +116,16 @@ def _account_forbids(
     return None
 
 
-def _too_much(book: Book, room: Room, coins: int, millidiamonds: int) -> Result | None:
-    if room.total_coins + coins > MONEY_MAX or not book.can_take(
-        room.creator, AccountCode.DIAMONDS_PENDING, millidiamonds
+def _too_much(book: Book, giving: Giving) -> Result | None:
+    if giving.room.total_coins + giving.coins > MONEY_MAX or not book.can_take(
+        giving.room.creator, AccountCode.DIAMONDS_PENDING, giving.millidiamonds
     ):
         return refuse(RefusalCode.BAD_QUANTITY, "That is more than this room's books can count.")
     return None
 
 
-def _book_gift(
-    book: Book,
-    policy: Policy,
-    command: SendGift,
-    room: Room,
-    gift: Gift,
-    coins: int,
-    millidiamonds: int,
-    now_ms: int,
-) -> Result:
+def _book_gift(book: Book, policy: Policy, giving: Giving) -> Result:
+    command, room, coins, now_ms = giving.command, giving.room, giving.coins, giving.now_ms
     number, day = book.next_command, now_ms // DAY_MS
     user = book.user(command.sender)
     wallet = book.account(command.sender, AccountCode.COINS)
@@ -141,19 +134,24 @@ def _book_gift(
     book.move(
         number, Reason.GIFT_SPENT, wallet, book.account(SYSTEM, AccountCode.COINS_SPENT), coins
     )
-    creators.earn(book, room.creator, millidiamonds, now_ms)
+    creators.earn(book, room.creator, giving.millidiamonds, now_ms)
     spending.count(user, coins, bought, now_ms)
-    book.count_earning(room.creator, day, gift.id, command.quantity, coins, millidiamonds)
+    book.count_earning(
+        room.creator, day, giving.gift.id, command.quantity, coins, giving.millidiamonds
+    )
 
     seq = _advance(book, room, coins)
     anonymous = command.visibility == "anonymous"
     member = book.member(room.id, command.sender, command.name)
-    source, level_up = events.ANONYMOUS, None
+    source, from_total, level_up = events.ANONYMOUS, None, None
     if not anonymous:
         source, level_up = _stand_up(user, member, command.name, coins, seq)
+        from_total = member.coins
         book.count_board(room.creator, day, user.id, user.name, coins)
-    combo = _combo(member, command, room, gift, seq, coins, policy, now_ms)
-    body = _body(command, room, gift, seq, coins, source, member, combo, level_up, now_ms)
+    combo = _combo(member, giving, seq, policy.combo_window_ms)
+    body = events.gift_body(
+        giving, seq=seq, source=source, from_total=from_total, combo=combo, level_up=level_up
+    )
     event = events.Event(room.id, seq, number, "gift", coins, room.total_coins, body)
     book.log(event)
     record = GiftRecord(
@@ -162,10 +160,10 @@ def _book_gift(
         sender=command.sender,
         recipient=room.creator,
         recipient_name=room.creator_name,
-        gift=gift.id,
+        gift=giving.gift.id,
         quantity=command.quantity,
         coins=coins,
-        millidiamonds=millidiamonds,
+        millidiamonds=giving.millidiamonds,
         anonymous=anonymous,
         at_ms=now_ms,
         lots=lots,
@@ -178,35 +176,6 @@ def _book_gift(
         events=(event,),
         balance=Balance(command.sender, balance),
         reminder=spending.reminder(user, policy, coins, bought, now_ms),
-    )
-
-
-def _body(
-    command: SendGift,
-    room: Room,
-    gift: Gift,
-    seq: int,
-    coins: int,
-    source: dict[str, Any],
-    member: Member,
-    combo: ComboShown | None,
-    level_up: int | None,
-    now_ms: int,
-) -> bytes:
-    return events.gift_body(
-        seq=seq,
-        id=events.gift_id(room.id, seq),
-        at_ms=now_ms,
-        source=source,
-        recipient=room.creator,
-        recipient_name=room.creator_name,
-        gift=gift,
-        quantity=command.quantity,
-        coins=coins,
-        from_total=None if source is events.ANONYMOUS else member.coins,
-        combo=combo,
-        message=command.message,
-        level_up=level_up,
     )
 
 
@@ -252,26 +221,18 @@ def _stand_up(
     return events.giver(user.id, name, shown), shown if risen else None
 
 
-def _combo(
-    member: Member,
-    command: SendGift,
-    room: Room,
-    gift: Gift,
-    seq: int,
-    coins: int,
-    policy: Policy,
-    now_ms: int,
-) -> ComboShown | None:
-    anonymous, window_ms = command.visibility == "anonymous", policy.combo_window_ms
-    combo = None
+def _combo(member: Member, giving: Giving, seq: int, window_ms: int) -> ComboShown | None:
+    """Go on with the sender's running combo of this room, and say how it is shown."""
+    command, gift, now_ms = giving.command, giving.gift, giving.now_ms
+    anonymous, combo = command.visibility == "anonymous", None
     if gift.combo:
         combo = continue_combo(
             member.anonymous_combo if anonymous else member.combo,
             seq=seq,
             gift=gift.id,
-            recipient=room.creator,
+            recipient=giving.room.creator,
             quantity=command.quantity,
-            coins=coins,
+            coins=giving.coins,
             at_ms=now_ms,
             window_ms=window_ms,
         )
