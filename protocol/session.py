@@ -51,14 +51,15 @@ ROLES: dict[str, frozenset[type]] = {
 class Session:
     """Phase, role, joined rooms and faults of one connection. Opened by `open`, never reused."""
 
-    __slots__ = ("allowed_rooms", "faults", "joining", "phase", "role", "rooms")
+    __slots__ = ("_joining", "allowed_rooms", "faults", "phase", "role", "rooms")
 
     def __init__(self) -> None:
         self.phase = Phase.NEW
         self.role = ""
         self.allowed_rooms: frozenset[str] | None = None
         self.rooms: set[str] = set()
-        self.joining: set[str] = set()
+        """Changed by the methods below, and by nobody else."""
+        self._joining: set[str] = set()
         """Rooms whose `joined` is on its way: a gift may follow its join at once."""
         self.faults = 0
 
@@ -69,6 +70,26 @@ class Session:
 
     def close(self) -> None:
         self.phase = Phase.CLOSED
+
+    def joining(self, room: str) -> None:
+        """A join was asked for; its answer is on its way."""
+        self._joining.add(room)
+
+    def joined(self, room: str) -> None:
+        self._joining.discard(room)
+        self.rooms.add(room)
+
+    def not_joined(self, room: str) -> None:
+        """The join was refused; a room that was followed before is followed still."""
+        self._joining.discard(room)
+
+    def left(self, room: str) -> None:
+        self._joining.discard(room)
+        self.rooms.discard(room)
+
+    def in_room(self, room: str) -> bool:
+        """Whether it follows the room, or will when its join is answered."""
+        return room in self.rooms or room in self._joining
 
     def judge(self, message: ClientMessage) -> Fault | CloseCode | None:
         """None when it may be said; a fault to refuse it with; or the code to close with."""
@@ -85,7 +106,7 @@ class Session:
             case Join(room=room):
                 return self._judge_join(room, message)
             case Gift(room=room) | Leave(room=room):
-                known = room in self.rooms or room in self.joining
+                known = self.in_room(room)
             case AskStanding(room=room) | Shown(room=room):
                 known = room in self.rooms
             case Hello() | Ping():
@@ -97,7 +118,7 @@ class Session:
     def _judge_join(self, room: str, message: Join) -> Fault | None:
         if self.allowed_rooms is not None and room not in self.allowed_rooms:
             return _refuse(Code.FORBIDDEN, "This token is for other rooms.", message)
-        if len((self.rooms | self.joining) - {room}) >= ROOMS_MAX:
+        if len((self.rooms | self._joining) - {room}) >= ROOMS_MAX:
             sentence = f"One connection may follow {ROOMS_MAX} rooms; leave one first."
             return _refuse(Code.FORBIDDEN, sentence, message)
         return None

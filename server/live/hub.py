@@ -90,8 +90,7 @@ class Hub:
                 self._absent[here.id] = steady_ms()
 
     def leave_room(self, connection: Connection, room: str) -> None:
-        connection.session.rooms.discard(room)
-        connection.session.joining.discard(room)
+        connection.session.left(room)
         hall = self.halls.get(room)
         if hall is None:
             return

@@ -44,7 +44,7 @@ class Joins:
 
     def join(self, connection: "Connection", message: Join) -> None:
         here = connection.here
-        connection.session.joining.add(message.room)
+        connection.session.joining(message.room)
         hall = self._shell.hub.halls.get(message.room)
         if hall is not None and here is not None and here.balance is not None:
             self._enter(connection, message, hall)
@@ -162,14 +162,12 @@ class Joins:
 
     def _admit(self, connection: "Connection", message: Join, hall: Hall) -> None:
         here, room, session = connection.here, hall.room, connection.session
-        left = room.id not in session.joining and room.id not in session.rooms
-        if session.phase is not Phase.OPEN or here is None or left:
+        if session.phase is not Phase.OPEN or here is None or not session.in_room(room.id):
             return
         hall.remove(connection)
         after = self._resume_from(message, room)
         hall.catching[connection] = after if after is not None else room.sent
-        session.joining.discard(room.id)
-        session.rooms.add(room.id)
+        session.joined(room.id)
         connection.send(
             room.joined(
                 id=message.id,
@@ -217,7 +215,7 @@ class Joins:
             connection.send(payload)
 
     def _refuse(self, connection: "Connection", message: Join, code: Code, sentence: str) -> None:
-        connection.session.joining.discard(message.room)
+        connection.session.not_joined(message.room)
         retry_after_ms = 1_000 if code is Code.UNAVAILABLE else None
         self._shell.metrics.refusals.labels(code.value).inc()
         connection.send(

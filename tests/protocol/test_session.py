@@ -50,7 +50,8 @@ def session_in(column: str, *rooms: str, allowed: frozenset[str] | None = None) 
     session = Session()
     if column != "new":
         session.open("viewer" if column == "closed" else column, allowed)
-        session.rooms.update(rooms)
+        for room in rooms:
+            session.joined(room)
     if column == "closed":
         session.close()
     return session
@@ -108,11 +109,30 @@ def test_a_token_for_some_rooms_joins_no_other(role: str) -> None:
 def test_one_connection_follows_a_limited_number_of_rooms_and_may_join_one_again() -> None:
     session = session_in("viewer", *(f"room{n}" for n in range(ROOMS_MAX - 1)))
     assert session.judge(Join(room="r1")) is None
-    session.rooms.add("r1")
+    session.joined("r1")
     assert word_for(session.judge(Join(room="one more"))) == "forbidden"
     assert session.judge(Join(room="r1")) is None
-    session.rooms.discard("room0")
+    session.left("room0")
     assert session.judge(Join(room="one more")) is None
+
+
+def test_a_gift_may_follow_its_join_at_once_and_a_refused_join_leaves_things_as_they_were() -> None:
+    session = session_in("viewer", "r2")
+    session.joining("r1")
+    assert session.judge(MESSAGES["gift"]) is None
+    assert word_for(session.judge(MESSAGES["standing"])) == "not_joined"
+    session.not_joined("r1")
+    assert word_for(session.judge(MESSAGES["gift"])) == "not_joined"
+    session.joining("r2")
+    session.not_joined("r2")
+    assert session.rooms == {"r2"} and session.in_room("r2")
+
+
+def test_who_leaves_while_joining_has_left() -> None:
+    session = session_in("viewer")
+    session.joining("r1")
+    session.left("r1")
+    assert not session.in_room("r1")
 
 
 def test_judging_changes_nothing() -> None:
