@@ -24,7 +24,7 @@ from server.app import App, running
 from server.clock import now_ms
 from server.live.hall import Hall
 from server.settings.table import Settings
-from server.settlement import Order
+from server.settlement import Order, Waiting
 
 Batch = tuple[list[Order], list[Result]]
 
@@ -34,7 +34,7 @@ async def main() -> None:
     logs.configure("json", "error")
     settings = Settings(port=0, database="sqlite:///:memory:", **SETTINGS)
     async with running(settings) as app:
-        await app.shell.store.settle(opening(), now_ms())
+        await app.node.store.settle(opening(), now_ms())
         line.say(port=int(app.url.rpartition(":")[2]))
         stage = Stage(app)
         async for command in line.commands_async():
@@ -49,18 +49,18 @@ async def main() -> None:
 
 class Stage:
     def __init__(self, app: App) -> None:
-        self.shell = app.shell
+        self.node = app.node
         self._numbers = iter(range(10**9))
         self._batches: list[Batch] = []
 
     @property
     def hall(self) -> Hall:
-        return self.shell.hub.halls[ROOM]
+        return self.node.hub.halls[ROOM]
 
     async def _settle(self, commands: list[Any]) -> Batch:
-        results = await self.shell.store.settle(commands, now_ms())
+        results = await self.node.store.settle(commands, now_ms())
         assert all(result.events for result in results), results[0]
-        return [Order(command, None) for command in commands], results
+        return [Order(command, Waiting()) for command in commands], results
 
     async def prepare_quiet(self, rounds: int, payload_bytes: int) -> dict[str, Any]:
         """One event a frame, blank-padded so that every frame has the same size.
@@ -117,10 +117,10 @@ class Stage:
 
     def _deliver(self, batch: Batch) -> None:
         self.hall.due_ms = 0
-        self.shell.hub.deliver(*batch)
+        self.node.hub.deliver(*batch)
 
     def _frames(self) -> float:
-        return self.shell.metrics.registry.get_sample_value("largesse_frames_sent_total") or 0.0
+        return self.node.metrics.registry.get_sample_value("largesse_frames_sent_total") or 0.0
 
     async def send(self, gap_s: float) -> dict[str, float]:
         frames, cpu, began = self._frames(), time.process_time(), time.perf_counter()

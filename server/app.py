@@ -32,13 +32,13 @@ from rules.commands import SetPolicy
 from rules.outcomes import PolicySet
 from rules.policy import Bounds, PayoutRules, Policy, SpendingLimits
 from server import auth, logs
-from server.api import Context, build_site
+from server.api import Context, Rates, build_site
 from server.clock import now_ms
 from server.demo import DEMO_ROOM, play
 from server.live.connection import Connection
+from server.node import Node
 from server.payments import Provider, open_provider
 from server.settings.table import Settings
-from server.shell import Shell
 from storage import Store, StoreBroken, StoreError, open_store
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ BACKLOG = 4_096
 class App(NamedTuple):
     """A server that is listening."""
 
-    shell: Shell
+    node: Node
     context: Context
     url: str
 
@@ -88,7 +88,7 @@ async def serving(
     """One node on a ledger that is open already, and that others may be using as well."""
     listening = _bind(settings.host, settings.port)
     with contextlib.closing(listening):
-        shell = Shell(
+        node = Node(
             settings=settings,
             store=store,
             fanout=fanout or connect(settings.fanout),
@@ -98,21 +98,21 @@ async def serving(
             clock=now_ms,
             rng=random.Random(secrets.randbits(64)),
         )
-        context = _context(shell, DEMO_ROOM if demo else None)
-        listener = _listener(shell, context)
+        context = _context(node, DEMO_ROOM if demo else None)
+        listener = _listener(node, context)
         async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-            stack.push_async_callback(shell.fanout.close)
-            stack.push_async_callback(shell.provider.close)
-            tasks.create_task(shell.run())
+            stack.push_async_callback(node.fanout.close)
+            stack.push_async_callback(node.provider.close)
+            tasks.create_task(node.run())
             listens = tasks.create_task(listener.serve(sockets=[listening]))
             url = _url(settings.host, listening.getsockname()[1])
             while not (listener.started or listens.done()):  # noqa: ASYNC110 (uvicorn has no event)
                 await asyncio.sleep(0.005)
             log.info("server.started", url=url, database=settings.database)
             try:
-                yield App(shell, context, url)
+                yield App(node, context, url)
             finally:
-                await shell.drain()
+                await node.drain()
                 listener.should_exit = True
 
 
@@ -140,28 +140,28 @@ def _provider(settings: Settings) -> Provider:
     return open_provider(settings)
 
 
-def _context(shell: Shell, demo_room: str | None) -> Context:
+def _context(node: Node, demo_room: str | None) -> Context:
     return Context(
-        settings=shell.settings,
-        store=shell.store,
-        settlement=shell.settlement,
-        clock=shell.clock,
-        metrics=shell.metrics,
-        policy=shell.policy,
-        provider=shell.provider,
-        verifier=shell.verifier,
-        viewers=shell.hub.viewers,
-        too_fast=shell.too_fast,
-        not_ready=shell.not_ready,
-        nudge_webhooks=shell.nudge_webhooks,
+        settings=node.settings,
+        store=node.store,
+        settlement=node.settlement,
+        clock=node.clock,
+        metrics=node.metrics,
+        policy=node.policy,
+        provider=node.provider,
+        verifier=node.verifier,
+        viewers=node.hub.viewers,
+        too_fast=Rates(node.settings.http_rate, node.settings.http_burst).too_fast,
+        not_ready=node.not_ready,
+        nudge_webhooks=node.nudge_webhooks,
         demo_room=demo_room,
     )
 
 
-def _listener(shell: Shell, context: Context) -> Listener:
+def _listener(node: Node, context: Context) -> Listener:
     config = uvicorn.Config(
         build_site(context, version("largesse")),
-        ws=partial(Connection, shell),  # type: ignore[arg-type]
+        ws=partial(Connection, node.lobby),  # type: ignore[arg-type]
         http="httptools",
         lifespan="off",
         log_config=None,
@@ -277,7 +277,7 @@ async def _serve(settings: Settings, gifters: int | None = None) -> int:
         else:
             print_demo(app.url)
             async with asyncio.TaskGroup() as tasks:
-                playing = tasks.create_task(play(app.context.settlement, app.shell.rng, gifters))
+                playing = tasks.create_task(play(app.context.settlement, app.node.rng, gifters))
                 await stop.wait()
                 playing.cancel()
     return 0

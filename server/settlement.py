@@ -4,15 +4,16 @@ Commands wait in a bounded queue; when it is full the answer is `busy` at once, 
 While one transaction commits, the next batch gathers: under light load a batch is one command and
 its latency one fsync, under heavy load hundreds share one. There is no timer to tune.
 
-Results are handed on only after the transaction is durable, in the order of the commands. When the
-store cannot say what it stored, nobody is answered and the server stops: after the restart every
-client asks again with its key.
+Results are handed on only after the transaction is durable, in the order of the commands: first
+they are delivered to everybody whom they concern, then those who asked are answered. When the store
+cannot say what it stored, nobody is answered and the server stops: after the restart every client
+asks again with its key.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -27,15 +28,38 @@ from storage import Store, StoreBroken, StoreUnavailable
 log = structlog.get_logger()
 
 
+class Asker(Protocol):
+    """Who wants to know what became of a command."""
+
+    def answer(self, command: AnyCommand, result: Result) -> None:
+        """Called once for each command, after its result is durable and was shown to others."""
+
+    def flush(self) -> None:
+        """Called once after all answers of a batch: what they add up to may be sent now."""
+
+
 class Order(NamedTuple):
     """A command that waits, and who wants to know."""
 
     command: AnyCommand
-    asker: Any
-    """Whatever `deliver` needs to answer; opaque here. A future is resolved by this class."""
+    asker: Asker
 
 
 Deliver = Callable[[Sequence[Order], Sequence[Result]], None]
+
+
+class Waiting:
+    """An asker that a coroutine waits for."""
+
+    def __init__(self) -> None:
+        self.result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+    def answer(self, command: AnyCommand, result: Result) -> None:
+        if not self.result.done():
+            self.result.set_result(result)
+
+    def flush(self) -> None:
+        """Nothing to do: who waits is woken by the result."""
 
 
 class Settlement:
@@ -61,7 +85,7 @@ class Settlement:
         self._wake = asyncio.Event()
         self._closing = False
 
-    def submit(self, command: AnyCommand, asker: Any) -> bool:
+    def submit(self, command: AnyCommand, asker: Asker) -> bool:
         """Queue a command; False when it is full or closing, and then nothing was done."""
         if len(self._queue) >= self._queue_max or self._closing:
             return False
@@ -74,10 +98,10 @@ class Settlement:
 
         A caller that is cancelled does not cancel the command.
         """
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        if not self.submit(command, future):
+        waiting = Waiting()
+        if not self.submit(command, waiting):
             return refuse(RefusalCode.BUSY, "The server is busy; try again with the same key.")
-        return await asyncio.shield(future)
+        return await asyncio.shield(waiting.result)
 
     async def run(self) -> None:
         """Settle until closed and empty. Raises StoreBroken when the books are in doubt.
@@ -138,9 +162,15 @@ class Settlement:
             elif isinstance(result.outcome, Refused):
                 self._metrics.refusals.labels(result.outcome.code).inc()
         self._deliver(orders, results)
-        for order, result in zip(orders, results, strict=True):
-            if isinstance(order.asker, asyncio.Future) and not order.asker.done():
-                order.asker.set_result(result)
+        askers: dict[Asker, None] = {}
+        for (command, asker), result in zip(orders, results, strict=True):
+            try:
+                asker.answer(command, result)
+                askers[asker] = None
+            except Exception:
+                log.exception("settlement.answer_failed")  # its key has the answer
+        for asker in askers:
+            asker.flush()
 
     def full(self) -> bool:
         return len(self._queue) >= self._queue_max

@@ -5,6 +5,7 @@ route decides who may ask and how the answer looks, and nothing else.
 """
 
 from server.api.context import Context
+from server.api.rates import Rates
 from server.api.site import build_site
 
-__all__ = ["Context", "build_site"]
+__all__ = ["Context", "Rates", "build_site"]

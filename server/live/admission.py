@@ -5,6 +5,8 @@ A server that takes one connection too many is slow for everybody in it; one tha
 """
 
 from collections import Counter
+from collections.abc import Collection
+from typing import Any
 from urllib.parse import urlsplit
 
 from rules.limits import full_bucket
@@ -56,3 +58,12 @@ def origin_allowed(origin: str | None, host: str, allowed: tuple[str, ...]) -> b
     if allowed:
         return origin in allowed
     return bool(host) and urlsplit(origin).netloc.lower() == host.lower()
+
+
+def address_of(peer: Any, headers: Any, trusted_proxies: Collection[str]) -> str:
+    """The peer's address; what a trusted proxy says it is, when one of ours does."""
+    address = str(peer[0]) if isinstance(peer, tuple) else ""
+    if address in trusted_proxies:
+        forwarded: str = ",".join(headers.get_all("X-Forwarded-For"))
+        return forwarded.rpartition(",")[2].strip() or address
+    return address

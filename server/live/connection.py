@@ -4,14 +4,14 @@ uvicorn hands every upgrade to this class. websockets' sans-I/O protocol does th
 frames, closing and the parsing of what comes in; room frames go past it, straight to the transport
 (`write`), which is sound because a data frame changes none of its state. There is no task here and
 no queue: what a slow peer has not read is in the transport's buffer, and the hub looks at its size.
+What it asks of the rest of the node goes through the door (`door.Door`).
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, assert_never, cast
+from typing import Any, assert_never, cast
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
@@ -33,21 +33,17 @@ from protocol.messages import (
     Join,
     Leave,
     Left,
-    Person,
     Ping,
     Pong,
     Shown,
-    Welcome,
 )
-from rules.commands import SendGift
+from rules.commands import AnyCommand, SendGift
 from rules.limits import TokenBucket, full_bucket
+from rules.results import Result
 from server.auth import Identity, TokenFault
 from server.clock import steady_ms
-from server.live.admission import origin_allowed
-from server.live.users import UserHere
-
-if TYPE_CHECKING:
-    from server.shell import Shell
+from server.live.admission import address_of, origin_allowed
+from server.live.door import Door, NotNow, too_fast
 
 PATH = "/v1/ws"
 FRAME_BYTES_MAX = 64 * 1024
@@ -59,6 +55,9 @@ REASON_CHARACTERS_MAX = 120
 HIGH_WATER_BYTES = 64 * 1024
 LOW_WATER_BYTES = 16 * 1024
 """Always set: uvloop's own low-water mark is 16 bytes."""
+TOO_FAST_MS = 500
+"""How long we do not read from who is above `message_rate`. What was read already, at most one
+buffer of the event loop, is still answered."""
 CLOSE_WAIT_S = 5.0
 """How long a peer may take to finish the closing handshake before the socket is dropped."""
 
@@ -72,42 +71,33 @@ class Connection(asyncio.Protocol):
         "__weakref__",
         "_bucket",
         "_fragments",
+        "_held_back",
         "_out",
+        "_seen",
         "_timer",
-        "address",
-        "held_back",
-        "here",
+        "door",
         "identity",
-        "paused_ms",
         "protocol",
-        "seen",
         "session",
-        "shell",
-        "slots",
         "transport",
         "uvicorn_connections",
         "write",
     )
 
-    def __init__(self, shell: "Shell", *, config: Any, server_state: Any, app_state: Any) -> None:
-        self.shell = shell
+    def __init__(self, door: Door, *, config: Any, server_state: Any, app_state: Any) -> None:
+        self.door = door
         self.session = Session()
         self.identity: Identity | None = None
-        self.here: UserHere | None = None
-        self.address = ""
-        self.paused_ms = 0
-        self.seen = True
-        self.held_back = False
+        self._seen = True
+        self._held_back = False
         """We do not read from it for now; its silence means nothing."""
         self.transport: asyncio.Transport
         self.write: Callable[[bytes], None] = _nowhere
-        self.protocol = ServerProtocol(max_size=FRAME_BYTES_MAX, logger=shell.quiet)
+        self.protocol = ServerProtocol(max_size=FRAME_BYTES_MAX, logger=door.quiet)
         self.uvicorn_connections: set[Any] = server_state.connections
         self._bucket: TokenBucket | None = None
         self._fragments: list[bytes] = []
         self._out: list[bytes] = []
-        self.slots: tuple[int, int] | None = None
-        """Where the two wheels keep this connection; None while it is not admitted."""
         self._timer: asyncio.TimerHandle | None = None
 
     # asyncio.Protocol
@@ -120,7 +110,7 @@ class Connection(asyncio.Protocol):
         self.uvicorn_connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        self.seen = True
+        self._seen = True
         protocol = self.protocol
         protocol.receive_data(data)
         for event in protocol.events_received():
@@ -139,17 +129,15 @@ class Connection(asyncio.Protocol):
         self.write = _nowhere
         self._cancel_timer()
         if self.session.phase is not Phase.CLOSED:
-            self.shell.metrics.count_close(None)
+            self.door.metrics.count_close(None)
         self.session.close()
-        self.shell.forget(self)
+        self.door.gone(self)
 
     def pause_writing(self) -> None:
-        self.paused_ms = steady_ms()
-        self.shell.hub.paused.add(self)
+        self.door.paused(self)
 
     def resume_writing(self) -> None:
-        self.shell.hub.paused.discard(self)
-        self.shell.joins.continue_catching(self)
+        self.door.drained(self)
 
     def shutdown(self) -> None:
         """uvicorn's call when it stops; ours have been drained by then."""
@@ -158,13 +146,12 @@ class Connection(asyncio.Protocol):
     # Handshake
 
     def _handshake(self, request: Request) -> None:
-        shell = self.shell
-        self.address = shell.address_of(self.transport, request.headers)
+        settings = self.door.settings
         url = urlsplit(request.path)
         if url.path != PATH:
             return self._reject(HTTPStatus.NOT_FOUND, f"The WebSocket is at {PATH}.")
         origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
-        if not origin_allowed(origin, host, shell.settings.allowed_origins):
+        if not origin_allowed(origin, host, settings.allowed_origins):
             return self._reject(HTTPStatus.FORBIDDEN, "This origin is not on the allow-list.")
         identity = self._identify(request.headers, url.query)
         if isinstance(identity, TokenFault):
@@ -172,22 +159,22 @@ class Connection(asyncio.Protocol):
         response = self.protocol.accept(request)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             return self._turn_away(response)
-        retry_after_s = shell.admission.enter(self.address, steady_ms())
+        peer = self.transport.get_extra_info("peername")
+        address = address_of(peer, request.headers, settings.trusted_proxies)
+        retry_after_s = self.door.admit(self, address)
         if retry_after_s:
             return self._reject(
                 HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections.", retry_after_s
             )
-        self.slots = shell.watch(self)
         self.protocol.send_response(response)
         self._count("accepted")
-        settings = shell.settings
         self._bucket = full_bucket(settings.message_rate, settings.message_burst, steady_ms())
         loop = asyncio.get_running_loop()
         if identity is not None:
             # uvicorn points the transport at us only after this call: write the welcome later.
             loop.call_soon(self._open, identity)
         else:
-            delay_s = shell.settings.hello_timeout_ms / 1000
+            delay_s = settings.hello_timeout_ms / 1000
             self._timer = loop.call_later(delay_s, self.close, CloseCode.NOT_AUTHENTICATED)
 
     def _identify(self, headers: Headers, query: str) -> Identity | TokenFault | None:
@@ -196,11 +183,11 @@ class Connection(asyncio.Protocol):
         if scheme:
             if scheme.lower() != "bearer":
                 return _bad_token("Use `Authorization: Bearer <token>`.")
-            return self.shell.verify(token.strip())
+            return self.door.verify(token.strip())
         given = parse_qs(query).get("token")
         if not given:
             return None
-        identity = self.shell.verify(given[0])
+        identity = self.door.verify(given[0])
         if isinstance(identity, Identity) and identity.role != "overlay":
             return _bad_token("Only overlay tokens may stand in the address.")
         return identity
@@ -218,28 +205,19 @@ class Connection(asyncio.Protocol):
         self._count(str(response.status_code))
 
     def _count(self, result: str) -> None:
-        self.shell.metrics.handshakes.labels(result).inc()
+        self.door.metrics.handshakes.labels(result).inc()
 
     def _open(self, identity: Identity) -> None:
         """The token was accepted: say welcome."""
         if self.session.phase is not Phase.NEW:
             return
         self._cancel_timer()
-        here = self.shell.hub.enter(self, identity.user)
-        if here is None:
+        self.identity = identity
+        welcome = self.door.welcome(self, identity)
+        if welcome is None:
             return self.close(CloseCode.TOO_MANY_CONNECTIONS)
-        self.here, self.identity = here, identity
         self.session.open(identity.role, identity.rooms)
-        welcome = Welcome(
-            protocol=PROTOCOL_VERSION,
-            session=secrets.token_hex(8),
-            user=Person(id=identity.user, name=identity.name),
-            role=identity.role,
-            now_ms=self.shell.clock(),
-            heartbeat_ms=self.shell.settings.heartbeat_ms,
-            catalogue=self.shell.catalogue_version(),
-        )
-        self.send(encode(welcome))
+        self.send(welcome)
 
     # Messages
 
@@ -249,7 +227,7 @@ class Connection(asyncio.Protocol):
         if opcode is Opcode.TEXT and frame.fin:
             return self._message(bytes(frame.data))
         if self._bucket is not None and self._bucket.take(steady_ms()):
-            self.shell.hold_for_a_while(self)
+            self._rest()
         if len(self._fragments) >= FRAGMENTS_MAX:
             return self.close(CloseCode.BAD_MESSAGES)
         if opcode is Opcode.TEXT or (opcode is Opcode.CONT and self._fragments):
@@ -266,10 +244,10 @@ class Connection(asyncio.Protocol):
         message = decode(data)
         if isinstance(message, Fault):
             return self._refuse(message)
-        self.shell.metrics.count_message(str(message.__struct_config__.tag))
+        self.door.metrics.count_message(str(message.__struct_config__.tag))
         if self._bucket is not None and (wait_ms := self._bucket.take(steady_ms())):
-            self.shell.hold_for_a_while(self)
-            return self._too_fast(message, wait_ms)
+            self._rest()
+            return self._not_now(message, too_fast(wait_ms))
         verdict = self.session.judge(message)
         if isinstance(verdict, CloseCode):
             return self.close(verdict)
@@ -282,7 +260,7 @@ class Connection(asyncio.Protocol):
             case Gift():
                 self._gift(message)
             case Join():
-                self.shell.joins.join(self, message)
+                self.door.join(self, message)
             case Hello():
                 self._hello(message)
             case Ping():
@@ -290,7 +268,7 @@ class Connection(asyncio.Protocol):
             case AskStanding():
                 self._standing(message)
             case Leave():
-                self.shell.hub.leave_room(self, message.room)
+                self.door.leave(self, message.room)
                 self.queue(encode(Left(id=message.id, room=message.room)))
             case Shown():
                 pass
@@ -300,18 +278,14 @@ class Connection(asyncio.Protocol):
     def _hello(self, message: Hello) -> None:
         if message.protocol != PROTOCOL_VERSION:
             return self.close(CloseCode.PROTOCOL_VERSION)
-        identity = self.shell.verify(message.token)
+        identity = self.door.verify(message.token)
         if isinstance(identity, TokenFault):
             return self.close(CloseCode(identity.close_code), identity.message)
         self._open(identity)
 
     def _gift(self, message: Gift) -> None:
-        identity, here = self.identity, self.here
-        assert identity is not None and here is not None
-        if not self.shell.still_valid(identity):
-            return self.close(CloseCode.TOKEN_EXPIRED)
-        if wait_ms := here.bucket.take(steady_ms()):
-            return self._too_fast(message, wait_ms)
+        identity = self.identity
+        assert identity is not None
         command = SendGift(
             actor=f"user:{identity.user}",
             key=message.key,
@@ -326,29 +300,30 @@ class Connection(asyncio.Protocol):
             message=message.message,
             visibility=message.visibility,
         )
-        if not self.shell.settlement.submit(command, self):
-            sentence = "The server is busy; nothing was charged, the same key may be sent again."
-            self._refuse_same(Code.BUSY, sentence, message, self.shell.hold_back(self))
+        match self.door.give(self, identity, command):
+            case NotNow() as why:
+                self._not_now(message, why)
+            case CloseCode() as code:
+                self.close(code)
 
-    def _too_fast(self, message: ClientMessage, wait_ms: int) -> None:
-        sentence = "Too fast; nothing was done, send the same again a little later."
-        self._refuse_same(Code.RATE_LIMITED, sentence, message, wait_ms)
-
-    def _refuse_same(
-        self, code: Code, sentence: str, message: ClientMessage, retry_after_ms: int
-    ) -> None:
-        self.shell.metrics.refusals.labels(code.value).inc()
+    def _not_now(self, message: ClientMessage, why: NotNow) -> None:
+        code, sentence, retry_after_ms = why
+        self.door.metrics.refusals.labels(code.value).inc()
         key, id = getattr(message, "key", None), getattr(message, "id", None)
         self.queue(encode_refusal(code, sentence, key=key, id=id, retry_after_ms=retry_after_ms))
 
+    def answer(self, command: AnyCommand, result: Result) -> None:
+        """Have the answer to a gift sent with the next `flush`."""
+        self.queue(self.door.answer(command, result))
+
     def _standing(self, message: AskStanding) -> None:
-        hall = self.shell.hub.halls.get(message.room)
-        if hall is not None and self.here is not None:
-            self.queue(hall.room.standing(message.id, self.here.id))
+        payload = self.door.standing(self, message)
+        if payload is not None:
+            self.queue(payload)
 
     def _refuse(self, fault: Fault, *, broken: bool = True) -> None:
         """Refuse; what breaks the protocol is counted, and too much of it ends the connection."""
-        self.shell.metrics.refusals.labels(fault.code.value).inc()
+        self.door.metrics.refusals.labels(fault.code.value).inc()
         self.queue(encode_refusal(fault.code, fault.message, key=fault.key, id=fault.id))
         if broken and (code := self.session.count_fault()):
             self.close(code)
@@ -394,17 +369,29 @@ class Connection(asyncio.Protocol):
 
     # Life
 
-    def check(self) -> None:
-        """Is the token still good?"""
-        identity = self.identity
-        if identity is not None and not self.shell.still_valid(identity):
-            self.close(CloseCode.TOKEN_EXPIRED)
+    def hold_back(self) -> bool:
+        """Read no more from it; False when that was so already."""
+        if self._held_back:
+            return False
+        self._held_back = True
+        self.transport.pause_reading()
+        return True
+
+    def read_on(self) -> None:
+        self._held_back = False
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _rest(self) -> None:
+        """It sends faster than its rate: a refusal each would be more work for us than for it."""
+        if self.hold_back():
+            asyncio.get_running_loop().call_later(TOO_FAST_MS / 1000, self.read_on)
 
     def ping(self) -> None:
         """A visit of the ping wheel: a peer that was silent for a whole turn is gone."""
-        if not self.seen and not self.held_back:
+        if not self._seen and not self._held_back:
             return self.close(CloseCode.NO_HEARTBEAT)
-        self.seen = False
+        self._seen = False
         if self.protocol.state is State.OPEN:
             self.write(PING)
 
@@ -414,8 +401,8 @@ class Connection(asyncio.Protocol):
             return
         self.session.close()
         self._cancel_timer()
-        self.shell.metrics.count_close(code)
-        self.shell.hub.leave(self)
+        self.door.metrics.count_close(code)
+        self.door.left(self)
         self.flush()
         try:
             self.protocol.send_close(code, (reason or CLOSE_REASONS[code])[:REASON_CHARACTERS_MAX])
@@ -427,8 +414,8 @@ class Connection(asyncio.Protocol):
     def _peer_left(self) -> None:
         """The peer said goodbye, or broke RFC 6455: nothing more is sent to it."""
         self.session.close()
-        self.shell.metrics.count_close(self.protocol.close_code)
-        self.shell.hub.leave(self)
+        self.door.metrics.count_close(self.protocol.close_code)
+        self.door.left(self)
         self.write = _nowhere
 
     def _wait_for_close(self) -> None:

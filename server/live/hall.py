@@ -6,7 +6,7 @@ or in `waiting` (joins at the next frame boundary, so that its snapshot and the 
 
 from collections.abc import Callable
 
-from server.live.connection import Connection
+from server.live.door import Guest
 from server.live.room import Room
 
 BOARD_MS = 250
@@ -36,10 +36,10 @@ class Hall:
 
     def __init__(self, room: Room, tick_ms: int, now_ms: int) -> None:
         self.room = room
-        self.viewers: dict[Connection, None] = {}
-        self.catching: dict[Connection, int] = {}
+        self.viewers: dict[Guest, None] = {}
+        self.catching: dict[Guest, int] = {}
         """With the last seq that each was sent."""
-        self.waiting: list[tuple[Connection, Callable[[], None]]] = []
+        self.waiting: list[tuple[Guest, Callable[[], None]]] = []
         """With what admits each."""
         self.tick_ms = tick_ms
         self.due_ms = 0
@@ -53,16 +53,16 @@ class Hall:
     def count(self) -> int:
         return len(self.viewers) + len(self.catching)
 
-    def follow(self, connection: Connection) -> None:
+    def follow(self, guest: Guest) -> None:
         """It has everything up to `sent`: from now on it gets every frame."""
-        self.catching.pop(connection, None)
-        self.viewers[connection] = None
+        self.catching.pop(guest, None)
+        self.viewers[guest] = None
         self._writes = None
 
-    def remove(self, connection: Connection) -> bool:
+    def remove(self, guest: Guest) -> bool:
         """True when nobody is left. Whoever still waits finds the connection closed."""
-        self.viewers.pop(connection, None)
-        self.catching.pop(connection, None)
+        self.viewers.pop(guest, None)
+        self.catching.pop(guest, None)
         self._writes = None
         return not self.count()
 
@@ -72,9 +72,9 @@ class Hall:
             self._writes = [viewer.write for viewer in self.viewers]
         return self._writes
 
-    def everyone(self) -> list[Connection]:
+    def everyone(self) -> list[Guest]:
         """All who follow, or wait to."""
-        return [*self.viewers, *self.catching, *(connection for connection, _ in self.waiting)]
+        return [*self.viewers, *self.catching, *(guest for guest, _ in self.waiting)]
 
     def take_states(self, now_ms: int) -> list[bytes]:
         """The latest board and viewer count, where they changed and it is time."""

@@ -12,89 +12,75 @@ is left to `joins`.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-import msgspec
 import structlog
 
 from fanout import Batch, Fanout
-from protocol import CloseCode, encode, encode_refusal
+from protocol import CloseCode
 from protocol.frames import text_frame
-from protocol.messages import Accepted, Balance, Combo, Me, Notice
-from rules.commands import SendGift
+from protocol.messages import Me
 from rules.events import Event
-from rules.limits import full_bucket
-from rules.outcomes import GiftAccepted, Refused, UserErased
-from rules.results import Reminder, Result
+from rules.outcomes import GiftAccepted, UserErased
+from rules.results import Result
 from server.clock import Clock, seconds, steady_ms
-from server.live.connection import Connection
+from server.live.answers import balance_notice, reminder_notice
+from server.live.door import Guest
 from server.live.hall import Hall
 from server.live.room import Room, decode_payload, encode_payload
-from server.live.users import UserHere
+from server.live.unread import Unread
+from server.live.users import Users
 from server.metrics import Metrics
 from server.settings.table import Settings
-from server.settlement import Order
+from server.settlement import Asker, Order
 
 log = structlog.get_logger()
 
 SWEEP_MS = 250
 IDLE_HALLS_MAX = 200
-RETRY_UNAVAILABLE_MS = 100
 
 
 class Hub:
-    """All rooms, users and connections of this node."""
+    """All rooms of this node, and the pace of their frames."""
 
-    def __init__(self, settings: Settings, fanout: Fanout, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        fanout: Fanout,
+        users: Users,
+        unread: Unread,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.metrics = metrics
+        self.users = users
         self.halls: dict[str, Hall] = {}
         self.loading: dict[str, list[Event]] = {}
         """Rooms that are being read from the ledger, with the events settled since that began."""
-        self.users: dict[str, UserHere] = {}
-        self.paused: set[Connection] = set()
+        self.paused: dict[Guest, int] = {}
+        """Connections whose buffer is full, and since when."""
         self.restless: set[Hall] = set()
         """Halls that have something to send at their next tick."""
-        self.heal: Callable[[Hall], None] = lambda hall: None
         self._fanout = fanout
-        self._absent: dict[str, int] = {}
-        """Users without a connection, oldest first. They are kept until their gift bucket is full
-        again: reconnecting must not be a way around the rate."""
+        self._unread = unread
+        self._places: dict[tuple[str, str], Me] = {}
+        """Where senders of the batch that is being answered stand, by room and user."""
         self._swept_ms = 0
 
-    # Users
+    def leave(self, guest: Guest) -> None:
+        """Forget a connection in all its rooms. Safe to call twice."""
+        self.paused.pop(guest, None)
+        for room in tuple(guest.session.rooms):
+            self.leave_room(guest, room)
 
-    def enter(self, connection: Connection, user: str) -> UserHere | None:
-        """Count a connection of a user; None when the user has too many."""
-        here = self.users.get(user)
-        if here is None:
-            settings = self.settings
-            bucket = full_bucket(settings.gift_rate, settings.gift_burst, steady_ms())
-            here = self.users[user] = UserHere(user, bucket)
-        if len(here.connections) >= self.settings.max_connections_per_user:
-            return None
-        here.connections.add(connection)
-        self._absent.pop(user, None)
-        return here
-
-    def leave(self, connection: Connection) -> None:
-        """Forget a connection everywhere. Safe to call twice."""
-        self.paused.discard(connection)
-        for room in tuple(connection.session.rooms):
-            self.leave_room(connection, room)
-        here, connection.here = connection.here, None
-        if here is not None:
-            here.connections.discard(connection)
-            if not here.connections:
-                self._absent[here.id] = steady_ms()
-
-    def leave_room(self, connection: Connection, room: str) -> None:
-        connection.session.left(room)
+    def leave_room(self, guest: Guest, room: str) -> None:
+        guest.session.left(room)
         hall = self.halls.get(room)
         if hall is None:
             return
-        if hall.remove(connection):
+        if hall.remove(guest):
             hall.idle_since_ms = steady_ms()
         self.restless.add(hall)  # the others are told how many they are
 
@@ -156,9 +142,9 @@ class Hub:
         try:
             self._heal_unseen(orders, results)
             self._forget_erased(results)
-            self._answer(orders, results)
+            self._tell(orders, results)
         except Exception:
-            log.exception("hub.answers_failed", orders=len(orders))  # their keys have the answers
+            log.exception("hub.telling_failed", orders=len(orders))
 
     def _heal_unseen(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
         """Find what is in the log and was never shown: a batch whose COMMIT raised and was found by
@@ -167,10 +153,8 @@ class Hub:
             seq = getattr(result.outcome, "seq", 0) if result.replayed else 0
             hall = self.halls.get(getattr(result.outcome, "room", "")) if seq else None
             if hall is not None and seq > hall.room.head:
-                self.heal(hall)
-                here = self.users.get(getattr(order.command, "sender", ""))
-                if here is not None:
-                    here.balance = None  # read again at the next join
+                self._unread.gap(hall)
+                self.users.doubt(getattr(order.command, "sender", ""))
 
     def _forget_erased(self, results: Sequence[Result]) -> None:
         """Read the rooms anew in which somebody is shown who was forgotten. Their viewers come back
@@ -189,8 +173,8 @@ class Hub:
 
     def _send_away(self, hall: Hall) -> None:
         self.close_hall(hall)
-        for connection in hall.everyone():
-            connection.close(CloseCode.SERVER_ERROR)
+        for guest in hall.everyone():
+            guest.close(CloseCode.SERVER_ERROR)
 
     def _take(self, room: str, events: list[Event]) -> None:
         if room in self.loading:
@@ -202,7 +186,7 @@ class Hub:
             if event.seq == hall.room.head + 1:
                 hall.room.apply(event)
             elif event.seq > hall.room.head:
-                self.heal(hall)
+                self._unread.gap(hall)
                 return
 
     def _publish(self, room: str, events: list[Event]) -> None:
@@ -221,7 +205,7 @@ class Hub:
         if hall is None or batch.last <= hall.room.head:
             return
         if batch.first > hall.room.head + 1 or batch.epoch not in ("", hall.room.epoch):
-            self.heal(hall)
+            self._unread.gap(hall)
             return
         self._take(
             batch.room,
@@ -229,94 +213,42 @@ class Hub:
         )
         self.flush_if_due(hall, steady_ms())
 
-    # Answers
+    # To users
 
-    def _answer(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
-        booked = [
-            result.outcome.coins
-            for result in results
-            if isinstance(result.outcome, GiftAccepted) and not result.replayed
-        ]
-        self.metrics.gifts.inc(len(booked))
-        self.metrics.coins.inc(sum(booked))
+    def _tell(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
+        """Tell users what has become of their wallets and limits. Who asked has the balance in its
+        answer, which comes after this."""
+        self._places.clear()
+        coins = 0
+        gifts = 0
         changed: dict[str, tuple[int, str]] = {}
-        askers: set[Connection] = set()
-        places: dict[tuple[str, str], Me] = {}
         for order, result in zip(orders, results, strict=True):
+            if isinstance(result.outcome, GiftAccepted) and not result.replayed:
+                gifts += 1
+                coins += result.outcome.coins
             if result.balance is not None:
                 reason = order.command.__struct_config__.tag
                 changed[result.balance.user] = (result.balance.coins, str(reason))
             if result.reminder is not None:
-                self._remind(result.reminder)
-            if isinstance(order.asker, Connection) and isinstance(order.command, SendGift):
-                order.asker.queue(self._gift_answer(order.command, result, places))
-                askers.add(order.asker)
-        self._push_balances(changed, askers)
-        for connection in askers:
-            connection.flush()
+                self.users.tell(result.reminder.user, reminder_notice(result.reminder))
+        self.metrics.gifts.inc(gifts)
+        self.metrics.coins.inc(coins)
+        if changed:
+            self._push_balances(changed, {order.asker for order in orders})
 
-    def _gift_answer(
-        self, command: SendGift, result: Result, places: dict[tuple[str, str], Me]
-    ) -> bytes:
-        outcome = result.outcome
-        if isinstance(outcome, Refused):
-            return encode_refusal(
-                outcome.code,
-                outcome.message,
-                key=command.key,
-                retry_after_ms=RETRY_UNAVAILABLE_MS if outcome.code == "unavailable" else None,
-                details=outcome.details,
-            )
-        assert isinstance(outcome, GiftAccepted)
-        place = places.get((command.room, command.sender))
-        if place is None:
-            hall = self.halls.get(command.room)
-            place = hall.room.me(command.sender) if hall else Me(coins=0, rank=None)
-            places[command.room, command.sender] = place
-        shown = outcome.combo
-        combo = Combo(**msgspec.structs.asdict(shown)) if shown else None
-        return encode(
-            Accepted(
-                key=command.key,
-                room=outcome.room,
-                seq=outcome.seq,
-                gift=outcome.gift,
-                quantity=outcome.quantity,
-                coins=outcome.coins,
-                balance_coins=outcome.balance_coins,
-                total_coins=outcome.total_coins,
-                me=place,
-                combo=combo,
-                at_ms=outcome.at_ms,
-                replayed=result.replayed,
-            )
-        )
-
-    def _push_balances(self, changed: dict[str, tuple[int, str]], askers: set[Connection]) -> None:
-        """Tell a user's other connections; the one that asked has it in its answer."""
+    def _push_balances(self, changed: dict[str, tuple[int, str]], askers: set[Asker]) -> None:
         for user, (coins, reason) in changed.items():
-            here = self.users.get(user)
-            if here is None:
-                continue
-            here.balance = coins
-            payload = b""
-            for connection in here.connections - askers:
-                if connection.session.role == "overlay":
-                    continue  # its link is shown to people: a wallet is nobody's business there
-                payload = payload or encode(Balance(balance_coins=coins, reason=reason))
-                connection.send(payload)
+            if self.users.changed(user, coins, askers):
+                self.users.tell(user, balance_notice(coins, reason), but=askers)
 
-    def _remind(self, reminder: Reminder) -> None:
-        """Tell a user how much of their limit is used up, wherever they are watching."""
-        spent, limit = reminder.spent_coins, reminder.limit_coins
-        sentence = f"You have spent {spent} of {limit} coins in 24 hours ({reminder.percent} %)."
-        details = {"percent": reminder.percent, "limit_coins": limit, "spent_coins": spent}
-        payload = encode(Notice(code="limit_reminder", message=sentence, details=dict(details)))
-        here = self.users.get(reminder.user)
-        for connection in here.connections if here else ():
-            if connection.session.role != "overlay":
-                connection.queue(payload)
-                connection.flush()
+    def place(self, room: str, user: str) -> Me:
+        """Where a user stands in a room; looked up once for all their gifts of one batch."""
+        place = self._places.get((room, user))
+        if place is None:
+            hall = self.halls.get(room)
+            place = hall.room.me(user) if hall else Me(coins=0, rank=None)
+            self._places[room, user] = place
+        return place
 
     # Sending
 
@@ -387,17 +319,8 @@ class Hub:
         if now_ms - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now_ms
             self._close_slow(now_ms)
-            self._forget_absent(now_ms)
+            self.users.forget_absent(now_ms)
             self._close_idle()
-
-    def _forget_absent(self, now_ms: int) -> None:
-        refill_ms = self.settings.gift_burst * 1000 // self.settings.gift_rate + 1
-        while self._absent:
-            user, since_ms = next(iter(self._absent.items()))
-            if now_ms - since_ms < refill_ms:
-                break
-            del self._absent[user]
-            self.users.pop(user, None)
 
     def _close_idle(self) -> None:
         """Keep only so many rooms that nobody follows: wandering through all fills no memory."""
@@ -408,9 +331,9 @@ class Hub:
                 self.close_hall(hall)
 
     def _close_slow(self, now_ms: int) -> None:
-        for connection in tuple(self.paused):
+        for guest, since_ms in tuple(self.paused.items()):
             if (
-                connection.buffered() > self.settings.slow_bytes
-                or now_ms - connection.paused_ms > self.settings.slow_ms
+                guest.buffered() > self.settings.slow_bytes
+                or now_ms - since_ms > self.settings.slow_ms
             ):
-                connection.close(CloseCode.TOO_SLOW)
+                guest.close(CloseCode.TOO_SLOW)

@@ -1,8 +1,8 @@
 """Joining and resuming: the only part of a connection's life that has to ask the ledger.
 
-Joins wait in one list, and one task takes all of them at once: it reads the rooms that are not
-in memory, then the balances of all users that are not known, in one question each. After a restart
-that turns ten thousand resumes into a handful of reads.
+Joins wait in one list (`unread`), and one task takes all of them at once: it reads the rooms that
+are not in memory, then the balances of all users that are not known, in one question each. After a
+restart that turns ten thousand resumes into a handful of reads.
 
 A resume is all or nothing. When the log still has everything since the client's seq, the client is
 `catching`: it gets frames from there on, as fast as it reads and never more than its buffer takes,
@@ -10,21 +10,20 @@ until it has reached what the others were sent; then it is a viewer like them. T
 serves the recent past, the ledger what is older.
 """
 
-import asyncio
 from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from protocol import Code, Phase, encode_refusal
 from protocol.messages import Join
+from server.live.door import Guest
 from server.live.hall import Hall
+from server.live.hub import Hub
 from server.live.room import Room, plain_frame
-
-if TYPE_CHECKING:
-    from server.live.connection import Connection
-    from server.shell import Shell
+from server.live.unread import Unread
+from storage import Store
 
 log = structlog.get_logger()
 
@@ -33,152 +32,141 @@ CATCH_UP_EVENTS = 200
 
 
 class Joins:
-    def __init__(self, shell: "Shell") -> None:
-        self._shell = shell
-        self._waiting: list[tuple[Connection, Join]] = []
-        self._catching: list[tuple[Connection, Hall]] = []
-        self._healing: list[Hall] = []
-        self._wake = asyncio.Event()
+    def __init__(self, hub: Hub, unread: Unread, store: Store) -> None:
+        self._hub = hub
+        self._users = hub.users
+        self._unread = unread
+        self._store = store
+        self._settings = hub.settings
+        self._metrics = hub.metrics
 
     # What others ask for
 
-    def join(self, connection: "Connection", message: Join) -> None:
-        here = connection.here
-        connection.session.joining(message.room)
-        hall = self._shell.hub.halls.get(message.room)
-        if hall is not None and here is not None and here.balance is not None:
-            self._enter(connection, message, hall)
-            return
-        self._waiting.append((connection, message))
-        self._wake.set()
+    def join(self, guest: Guest, message: Join) -> None:
+        guest.session.joining(message.room)
+        hall = self._hub.halls.get(message.room)
+        if hall is not None and guest.identity is not None:
+            if self._users.balance(guest.identity.user) is not None:
+                self._enter(guest, message, hall)
+                return
+        self._unread.join(guest, message)
 
-    def heal(self, hall: Hall) -> None:
-        """A room missed events of another node: read them."""
-        self._healing.append(hall)
-        self._wake.set()
-
-    def continue_catching(self, connection: "Connection") -> None:
+    def continue_catching(self, guest: Guest) -> None:
         """The client has read what it was sent."""
-        for room in tuple(connection.session.rooms):
-            hall = self._shell.hub.halls.get(room)
-            if hall is not None and connection in hall.catching:
-                self._catch_up(connection, hall)
+        for room in tuple(guest.session.rooms):
+            hall = self._hub.halls.get(room)
+            if hall is not None and guest in hall.catching:
+                self._catch_up(guest, hall)
 
     # The task
 
     async def run(self) -> None:
         while True:
-            self._wake.clear()
-            if not (self._waiting or self._catching or self._healing):
-                await self._wake.wait()
-            waiting, self._waiting = self._waiting, []
-            catching, self._catching = self._catching, []
-            healing, self._healing = self._healing, []
+            wanted = await self._unread.take()
             try:
-                await self._load(waiting)
-                for connection, message in waiting:
-                    self._enter_or_refuse(connection, message)
+                await self._load(wanted.joins)
+                for guest, message in wanted.joins:
+                    self._enter_or_refuse(guest, message)
             except Exception:
-                log.exception("joins.failed", joins=len(waiting))
-                for connection, message in waiting:
-                    self._refuse(connection, message, Code.UNAVAILABLE, "Try again shortly.")
-            for hall in healing:
+                log.exception("joins.failed", joins=len(wanted.joins))
+                for guest, message in wanted.joins:
+                    self._refuse(guest, message, Code.UNAVAILABLE, "Try again shortly.")
+            for hall in wanted.gaps:
                 await self._or_give_up(self._read_gap(hall), hall)
-            for connection, hall in catching:
-                await self._or_give_up(self._read_older(connection, hall), hall)
+            for guest, hall in wanted.catching:
+                await self._or_give_up(self._read_older(guest, hall), hall)
 
     async def _or_give_up(self, reading: Coroutine[Any, Any, None], hall: Hall) -> None:
         """When a room cannot be read, its viewers come back for it; others do not notice."""
         try:
             await reading
         except Exception:
-            self._shell.hub.give_up(hall.room.id)
+            self._hub.give_up(hall.room.id)
 
-    def _enter_or_refuse(self, connection: "Connection", message: Join) -> None:
-        hall = self._shell.hub.halls.get(message.room)
+    def _enter_or_refuse(self, guest: Guest, message: Join) -> None:
+        hall = self._hub.halls.get(message.room)
         if hall is None:
             sentence = f"There is no room {message.room}."
-            self._refuse(connection, message, Code.UNKNOWN_ROOM, sentence)
-        elif connection.here is not None:
-            self._enter(connection, message, hall)
+            self._refuse(guest, message, Code.UNKNOWN_ROOM, sentence)
+        else:
+            self._enter(guest, message, hall)
 
-    async def _load(self, waiting: "list[tuple[Connection, Join]]") -> None:
-        hub, store = self._shell.hub, self._shell.store
-        for room in {message.room for _, message in waiting} - hub.halls.keys():
+    async def _load(self, joins: list[tuple[Guest, Join]]) -> None:
+        hub, ring_events = self._hub, self._settings.ring_events
+        for room in {message.room for _, message in joins} - hub.halls.keys():
             with hub.loading_room(room):
-                state = await store.room(room, self._shell.settings.ring_events)
+                state = await self._store.room(room, ring_events)
                 if state is not None:
-                    hub.open_hall(Room(state, self._shell.settings.ring_events))
-        unknown = {c.here.id for c, _ in waiting if c.here and c.here.balance is None}
+                    hub.open_hall(Room(state, ring_events))
+        unknown = self._users.unknown(g.identity.user for g, _ in joins if g.identity)
         if unknown:
-            balances = await store.balances(unknown)
-            for user, coins in balances.items():
-                here = hub.users.get(user)
-                if here is not None and here.balance is None:
-                    here.balance = coins  # a result that came meanwhile is newer than this read
+            self._users.read(await self._store.balances(unknown))
 
     async def _read_gap(self, hall: Hall) -> None:
         if not self._lives(hall):
             return
-        self._shell.metrics.healed.inc()
-        room, most = hall.room, self._shell.settings.ring_events
+        self._metrics.healed.inc()
+        room, most = hall.room, self._settings.ring_events
         while True:
-            events = await self._shell.store.events(room.id, room.head, most)
+            events = await self._store.events(room.id, room.head, most)
             for event in events:
                 if event.seq == room.head + 1:
                     room.apply(event)
             if len(events) < most:
                 break
         if self._lives(hall):
-            self._shell.hub.flush_if_due(hall, 0)
+            self._hub.flush_if_due(hall, 0)
 
     def _lives(self, hall: Hall) -> bool:
         """Whether it has not been given up while something was read for it."""
-        return self._shell.hub.halls.get(hall.room.id) is hall
+        return self._hub.halls.get(hall.room.id) is hall
 
-    async def _read_older(self, connection: "Connection", hall: Hall) -> None:
+    async def _read_older(self, guest: Guest, hall: Hall) -> None:
         """One frame of what the ring no longer has."""
-        after = hall.catching.get(connection)
+        after = hall.catching.get(guest)
         if after is None:
             return
-        events = await self._shell.store.events(hall.room.id, after, CATCH_UP_EVENTS)
+        events = await self._store.events(hall.room.id, after, CATCH_UP_EVENTS)
         events = [event for event in events if event.seq <= hall.room.sent]
-        if hall.catching.get(connection) != after or not self._lives(hall):
+        if hall.catching.get(guest) != after or not self._lives(hall):
             return  # it has left, or joined again from somewhere else, while the ledger was read
         if events:
-            hall.catching[connection] = events[-1].seq
-            connection.send(plain_frame(hall.room.id, hall.room.epoch, events))
-        self._catch_up(connection, hall)
+            hall.catching[guest] = events[-1].seq
+            guest.send(plain_frame(hall.room.id, hall.room.epoch, events))
+        self._catch_up(guest, hall)
 
     # Entering
 
-    def _enter(self, connection: "Connection", message: Join, hall: Hall) -> None:
+    def _enter(self, guest: Guest, message: Join, hall: Hall) -> None:
         """Join at a frame boundary, so that the snapshot and the next frame fit together."""
         if not hall.room.pending:
-            self._admit(connection, message, hall)
+            self._admit(guest, message, hall)
             return
-        hall.waiting.append((connection, partial(self._admit, connection, message, hall)))
-        self._shell.hub.restless.add(hall)
+        hall.waiting.append((guest, partial(self._admit, guest, message, hall)))
+        self._hub.restless.add(hall)
 
-    def _admit(self, connection: "Connection", message: Join, hall: Hall) -> None:
-        here, room, session = connection.here, hall.room, connection.session
-        if session.phase is not Phase.OPEN or here is None or not session.in_room(room.id):
+    def _admit(self, guest: Guest, message: Join, hall: Hall) -> None:
+        room, session, identity = hall.room, guest.session, guest.identity
+        if session.phase is not Phase.OPEN or identity is None or not session.in_room(room.id):
             return
-        hall.remove(connection)
+        hall.remove(guest)
         after = self._resume_from(message, room)
-        hall.catching[connection] = after if after is not None else room.sent
+        hall.catching[guest] = after if after is not None else room.sent
         session.joined(room.id)
-        connection.send(
+        guest.send(
             room.joined(
                 id=message.id,
-                user=here.id,
+                user=identity.user,
                 recovered=after is not None,
-                balance_coins=0 if session.role == "overlay" else here.balance or 0,
+                balance_coins=self._shown_balance(session.role, identity.user),
                 viewers=hall.count(),
             )
         )
-        self._shell.hub.restless.add(hall)
-        self._catch_up(connection, hall, at_once=True)
+        self._hub.restless.add(hall)
+        self._catch_up(guest, hall, at_once=True)
+
+    def _shown_balance(self, role: str, user: str) -> int:
+        return 0 if role == "overlay" else self._users.balance(user) or 0
 
     def _resume_from(self, message: Join, room: Room) -> int | None:
         """The seq to go on from, or None when the client has to start from the snapshot."""
@@ -188,36 +176,33 @@ class Joins:
         possible = (
             resume.epoch == room.epoch
             and resume.seq <= room.sent
-            and room.sent - resume.seq <= self._shell.settings.resume_events_max
+            and room.sent - resume.seq <= self._settings.resume_events_max
         )
-        self._shell.metrics.resumes.labels("recovered" if possible else "snapshot").inc()
+        self._metrics.resumes.labels("recovered" if possible else "snapshot").inc()
         return resume.seq if possible else None
 
-    def _catch_up(self, connection: "Connection", hall: Hall, *, at_once: bool = False) -> None:
+    def _catch_up(self, guest: Guest, hall: Hall, *, at_once: bool = False) -> None:
         """Send what is missing for as long as the client's buffer takes it.
 
         `at_once`: nothing can have happened since its `joined`.
         """
-        room, paused = hall.room, self._shell.hub.paused
-        while (after := hall.catching.get(connection)) is not None and connection not in paused:
+        room, paused = hall.room, self._hub.paused
+        while (after := hall.catching.get(guest)) is not None and guest not in paused:
             if after + 1 < room.oldest() and after < room.sent:
-                self._catching.append((connection, hall))
-                self._wake.set()
+                self._unread.older(guest, hall)
                 return
             step = room.resume_frame(after, CATCH_UP_EVENTS)
             if step is None:
-                hall.follow(connection)
+                hall.follow(guest)
                 if not at_once:
                     hall.tell_again()
-                    self._shell.hub.restless.add(hall)
+                    self._hub.restless.add(hall)
                 return
-            payload, hall.catching[connection] = step
-            connection.send(payload)
+            payload, hall.catching[guest] = step
+            guest.send(payload)
 
-    def _refuse(self, connection: "Connection", message: Join, code: Code, sentence: str) -> None:
-        connection.session.not_joined(message.room)
+    def _refuse(self, guest: Guest, message: Join, code: Code, sentence: str) -> None:
+        guest.session.not_joined(message.room)
         retry_after_ms = 1_000 if code is Code.UNAVAILABLE else None
-        self._shell.metrics.refusals.labels(code.value).inc()
-        connection.send(
-            encode_refusal(code, sentence, id=message.id, retry_after_ms=retry_after_ms)
-        )
+        self._metrics.refusals.labels(code.value).inc()
+        guest.send(encode_refusal(code, sentence, id=message.id, retry_after_ms=retry_after_ms))

@@ -46,7 +46,7 @@ async def test_orders_at_once_leave_fifty_waiting(tmp_path) -> None:
         assert Counter(answer.status_code for answer in made) == {201: LIMIT}
         for answer in refusals:
             assert refused(answer, 409, "wrong_state")["details"] == {"most": LIMIT}
-        waiting = await server.shell.store.money.purchases("ann", "pending", None, 2 * AT_ONCE)
+        waiting = await server.node.store.money.purchases("ann", "pending", None, 2 * AT_ONCE)
         assert {row.id for row in waiting} == {answer.json()["purchase"] for answer in made}
 
         again, refusals = await at_once(*map(order, range(AT_ONCE)))
@@ -72,7 +72,7 @@ async def test_endpoints_at_once_are_fifty(tmp_path) -> None:
         assert Counter(answer.status_code for answer in made) == {200: LIMIT}
         for answer in refusals:
             assert refused(answer, 422, "invalid")["details"]["field"] == "endpoint"
-        assert len(await server.shell.store.money.endpoints()) == LIMIT
+        assert len(await server.node.store.money.endpoints()) == LIMIT
         known = int(made[0].json()["id"].removeprefix("hook-"))
         assert (await put(known)).status_code == 200, "one that is known may be set anew"
     check_audit(database)

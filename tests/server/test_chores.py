@@ -47,7 +47,7 @@ async def stripe():
 async def selling(stripe, database="sqlite:///:memory:", **changed):
     """A server that sells by Stripe, after its first round of chores: that would ask Stripe too."""
     async with live(database, **STRIPE | changed, stripe_api_base=stripe.url) as running:
-        await until(lambda: running.shell.chores.rounds >= 4)
+        await until(lambda: running.node.chores.rounds >= 4)
         yield running
 
 
@@ -59,14 +59,14 @@ async def server(stripe):
 
 def chores_of(server, later_ms=0, settlement=None):
     """The server's chores by hand, so much later."""
-    shell = server.shell
+    node = server.node
     return Chores(
-        store=shell.store,
-        settlement=settlement or shell.settlement,
-        provider=shell.provider,
-        policy=shell.policy,
-        return_url=shell.settings.public_url,
-        clock=lambda: shell.clock() + later_ms,
+        store=node.store,
+        settlement=settlement or node.settlement,
+        provider=node.provider,
+        policy=node.policy,
+        return_url=node.settings.public_url,
+        clock=lambda: node.clock() + later_ms,
     )
 
 
@@ -103,7 +103,7 @@ def pay(stripe, made):
 async def tell(server, kind, told, secret=WEBHOOK_SECRET):
     """Stripe's webhook, signed by the letter of Stripe's documents."""
     body = json.dumps({"id": "evt_1", "type": kind, "data": {"object": told}}).encode()
-    seconds = str(server.shell.clock() // 1_000)
+    seconds = str(server.node.clock() // 1_000)
     digest = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
     headers = {"Stripe-Signature": f"t={seconds},v1={digest}"}
     async with httpx.AsyncClient(base_url=server.url) as unknown:
@@ -224,7 +224,7 @@ async def wait_for_buyer(server, number):
         provider="stripe",
         coins=100,
     )
-    ask = server.shell.settlement.ask
+    ask = server.node.settlement.ask
     assert isinstance((await ask(start)).outcome, PurchaseStarted)
     checkout = {"checkout": f"cs_w{number}", "url": "https://pay.example/"}
     await ask(
@@ -244,7 +244,7 @@ async def test_an_order_of_last_week_is_left_alone(server, stripe):
 async def test_the_chores_find_the_checkout_of_an_answer_that_was_lost(server, stripe):
     stripe.lost = 1
     made = await ordered(server)
-    await server.shell.chores.resume()
+    await server.node.chores.resume()
     now = await state(server, made)
     assert now["status"] == "pending" and now["checkout_url"].endswith("cs_test_1")
     assert len(stripe.sessions) == 1
@@ -255,7 +255,7 @@ async def test_without_a_public_address_only_the_buyer_goes_on_where_it_stopped(
     async with selling(stripe, public_url="") as server:
         stripe.lost = 1
         made = await ordered(server)
-        await server.shell.chores.resume()
+        await server.node.chores.resume()
         assert (await state(server, made))["status"] == "pending"
         assert (await ordered(server))["checkout_url"].endswith("cs_test_1")
 
@@ -318,9 +318,9 @@ async def test_looking_up_while_the_books_take_nothing_is_done_again(server, str
     """A busy server is what loses webhooks: the chores must live through it."""
     made = await ordered(server)
     pay(stripe, made)
-    shell = server.shell
+    node = server.node
     busy = Settlement(
-        shell.store, shell.hub.deliver, shell.clock, shell.metrics, queue_max=1, batch_max=1
+        node.store, node.hub.deliver, node.clock, node.metrics, queue_max=1, batch_max=1
     )
     busy.close()
     await chores_of(server, THREE_MINUTES_MS, settlement=busy).look_up()
@@ -365,7 +365,7 @@ async def test_a_refund_is_paid_back_once_under_its_own_name(server, stripe):
     [sent] = stripe.refunds
     assert (sent["amount"], sent["payment_intent"]) == (40, f"pi_{made['purchase']}")
     assert {each.key for each in stripe.posts(REFUNDS)} == {booked["refund"]}
-    assert await server.shell.store.money.waiting_refunds("stripe", None, 9) == []
+    assert await server.node.store.money.waiting_refunds("stripe", None, 9) == []
 
 
 async def test_the_server_pays_refunds_back_by_itself(server, stripe):

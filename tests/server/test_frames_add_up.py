@@ -190,7 +190,7 @@ async def test_a_burst_is_merged_and_left_out_and_adds_up(checked: Check, raw: A
         async with asyncio.TaskGroup() as tasks:
             for watcher in watchers:
                 tasks.create_task(watcher.follow(lambda w=watcher: w.seq == 3_000))
-            await until(lambda: server.shell.hub.viewers("r") == 3)
+            await until(lambda: server.node.hub.viewers("r") == 3)
             givers = [
                 tasks.create_task(burst(server, raw, name, (["spark"] * 9 + ["note"]) * 10))
                 for name in names
@@ -215,7 +215,7 @@ async def test_who_joins_in_the_middle_of_it_starts_right(checked: Check) -> Non
         watchers = [Watcher(server, f"w{n}", checked) for n in range(40)]
 
         async def come(watcher: Watcher, after: int) -> None:
-            await until(lambda: server.shell.hub.halls["r"].room.head >= after, within_s=60)
+            await until(lambda: server.node.hub.halls["r"].room.head >= after, within_s=60)
             await watcher.follow(lambda: watcher.seq == 1_600)
 
         early = await server.join("early")
@@ -290,7 +290,7 @@ async def test_a_resume_after_the_room_was_dropped_from_memory(checked: Check) -
     async with live(ring_events=8) as server:
         await ready(server, 1)
         await give(server, "u0", 30)
-        hub = server.shell.hub
+        hub = server.node.hub
         hub.close_hall(hub.halls["r"])
         epoch = (await books(server))["epoch"]
         watcher = await resumed(server, checked, 5, epoch, 30)
@@ -332,7 +332,7 @@ async def test_a_resume_goes_on_with_live_frames(checked: Check) -> None:
                 watcher.total = int(watcher.user[1:])
                 resume = {"epoch": epoch, "seq": watcher.total}
                 tasks.create_task(watcher.follow(lambda w=watcher: w.seq == 80, resume=resume))
-            await until(lambda: len(server.shell.hub.halls["r"].viewers) == len(watchers))
+            await until(lambda: len(server.node.hub.halls["r"].viewers) == len(watchers))
             tasks.create_task(give(server, "u1", 30, at_once=1))
         log = await log_of(server)
         for watcher in watchers:
@@ -370,13 +370,13 @@ async def test_who_has_caught_up_has_the_newest_board(checked: Check, raw: Any) 
         epoch = (await books(server))["epoch"]
         other, sender = await server.join("other"), await server.join("u1")
         late = await raw(server, "late", receive_bytes=4_096)
-        [connection] = server.shell.hub.users["late"].connections
+        [connection] = server.node.users.here["late"].guests
         connection.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192
         )
         resume = {"epoch": epoch, "seq": 0}
         await late.say({"type": "join", "room": "r", "resume": resume})
-        await until(lambda: connection in server.shell.hub.paused)
+        await until(lambda: connection in server.node.hub.paused)
         await sender.gift("k1", gift="crownlet", quantity=100)
         await other.hear("board", as_of=601)
         joined = await late.hear("joined")

@@ -30,7 +30,7 @@ async def test_a_transport_that_fails_costs_nobody_else_the_frame() -> None:
         await server.room()
         await server.grant("ann", 100)
         ann, bob, cleo = [await server.join(name) for name in ("ann", "bob", "cleo")]
-        broken = next(c for c in server.shell.connections if c.identity.user == "bob")
+        broken = next(c for c in server.node.lobby.guests if c.identity.user == "bob")
         broken.transport.write_eof()  # from here on a write to it raises
         assert (await ann.gift("k1"))["type"] == "accepted"
         assert (await cleo.hear("events"))["last"] == 1
@@ -44,7 +44,7 @@ async def test_the_first_gift_after_silence_does_not_wait_for_a_tick() -> None:
         await server.grant("ann", 100)
         ann, bob = await server.join("ann"), await server.join("bob")
         await bob.hear("viewers", count=2, within_s=5)
-        hall = server.shell.hub.halls["r"]
+        hall = server.node.hub.halls["r"]
         hall.due_ms = 0  # the viewer count was the last thing sent, long ago
         await ann.gift("k1")
         assert hall.room.sent == 1
@@ -59,7 +59,7 @@ async def test_a_gift_that_was_booked_and_never_shown_is_shown_when_its_key_come
         unseen = SendGift(
             actor="user:ann", key="k1", sender="ann", name="Ann", adult=True, room="r", gift="note"
         )
-        await server.shell.store.settle([unseen], int(time.time() * 1000))
+        await server.node.store.settle([unseen], int(time.time() * 1000))
         answer = await ann.gift("k1", gift="note")
         assert answer["replayed"] and answer["seq"] == 1
         frame = await bob.hear("events")

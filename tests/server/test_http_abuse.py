@@ -77,12 +77,12 @@ async def test_a_huge_name_of_a_bundle_is_refused_and_not_said_again():
 async def test_an_account_is_not_aged_by_touching_it():
     async with live() as server:
         await server.room()
-        now_ms = server.shell.clock()
+        now_ms = server.node.clock()
         await server.http.put("/v1/users/ann/level", json={"hidden": True}, headers=as_user("ann"))
-        found = await server.shell.store.money.user("ann")
+        found = await server.node.store.money.user("ann")
         assert found is not None and found.since_ms == -1
         await server.grant("ann", 10)
-        found = await server.shell.store.money.user("ann")
+        found = await server.node.store.money.user("ann")
         assert found is not None and found.since_ms >= now_ms
 
 

@@ -123,7 +123,7 @@ async def test_the_list_has_no_limit(stage_on):
     async with live(**EARNS) as server:
         stage = await stage_on(server)
         await earn(stage, coins=2_200)
-        actor, ask, made = "backend", server.shell.settlement.ask, []
+        actor, ask, made = "backend", server.node.settlement.ask, []
         for number in range(PAGE + 5):
             wish = RequestPayout(
                 actor=actor, key=f"p{number}", creator=stage.creator, millidiamonds=1_000

@@ -50,7 +50,7 @@ async def test_one_of_whom_nothing_is_known_is_json_too(stage):
 
 async def test_one_export_at_a_time_of_each_user(stage, monkeypatch):
     path = await gave(stage)
-    shell = stage.server.shell
+    node = stage.server.node
     going, go_on = asyncio.Event(), asyncio.Event()
 
     async def waits(*arguments):
@@ -59,7 +59,7 @@ async def test_one_export_at_a_time_of_each_user(stage, monkeypatch):
         return [], False
 
     with monkeypatch.context() as slow:
-        slow.setattr(shell.store, "statement", waits)
+        slow.setattr(node.store, "statement", waits)
         first = asyncio.create_task(get(stage, path))
         await going.wait()
         refused(await get(stage, path), 409, "wrong_state")
@@ -74,7 +74,7 @@ async def test_who_leaves_in_the_middle_may_ask_again(stage, monkeypatch):
     path = await gave(stage)
     never = asyncio.Event()
     with monkeypatch.context() as slow:
-        slow.setattr(stage.server.shell.store, "statement", lambda *_: never.wait())
+        slow.setattr(stage.server.node.store, "statement", lambda *_: never.wait())
         with contextlib.suppress(httpx.ReadTimeout):
             await stage.server.http.get(f"/v1/{path}", timeout=0.3)
         await done(stage)

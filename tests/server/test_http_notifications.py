@@ -127,7 +127,7 @@ async def test_what_is_signed_and_cannot_be_read(stage, body):
 
 
 def _signature(stage, body):
-    return sign(stage.server.shell.provider._key, body, now_ms())
+    return sign(stage.server.node.provider._key, body, now_ms())
 
 
 async def test_only_the_newest_refused_ones_are_kept(stage):
@@ -238,7 +238,7 @@ async def test_a_refund_made_at_the_provider_is_booked_and_not_sent_back_to_it(s
     await say(stage, given_back(made, 40))
     assert (await purchase(stage, made))["status"] == "refunded"
     assert await stage.coins("ann") == 0
-    waiting = await stage.server.shell.store.money.waiting_refunds("sandbox", None, 200)
+    waiting = await stage.server.node.store.money.waiting_refunds("sandbox", None, 200)
     assert made["purchase"] not in {row.id for _, row in waiting}
 
 

@@ -83,5 +83,5 @@ async def test_who_fills_the_queue_is_read_again_when_there_is_room() -> None:
         assert await flood(server, 300) == {("busy", "same")}
         room = (await server.http.get("/v1/rooms/r")).json()
         assert (room["seq"], room["total_coins"]) == (300, 300)
-        connection = next(iter(server.shell.connections))
-        assert not connection.held_back
+        connection = next(iter(server.node.lobby.guests))
+        assert not connection._held_back

@@ -30,6 +30,22 @@ class SlowStore:
         return [Result(Granted(user="u", coins=n, balance_coins=n)) for n in range(len(commands))]
 
 
+class Asker:
+    """Remembers what it was told, in order; or breaks when it is told anything."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.heard: list[str] = []
+        self._broken = broken
+
+    def answer(self, command: Any, result: Result) -> None:
+        if self._broken:
+            raise ZeroDivisionError
+        self.heard.append(command.key)
+
+    def flush(self) -> None:
+        self.heard.append("flush")
+
+
 class Bench:
     """A settlement on a slow store, with what it delivered."""
 
@@ -59,10 +75,10 @@ class Bench:
 async def test_what_waits_while_one_commits_is_the_next_batch() -> None:
     bench = Bench()
     commands = [gift() for _ in range(6)]
-    bench.settlement.submit(commands[0], "ann")
+    bench.settlement.submit(commands[0], Asker())
     task = await bench.started()
     for command in commands[1:]:
-        assert bench.settlement.submit(command, "ann")
+        assert bench.settlement.submit(command, Asker())
     assert not bench.delivered, "nobody is answered before the store has"
     bench.store.go.release()
     await bench.reaches(2)
@@ -76,7 +92,7 @@ async def test_what_waits_while_one_commits_is_the_next_batch() -> None:
 async def test_a_batch_has_its_limit() -> None:
     bench = Bench(batch_max=3)
     for _ in range(8):
-        bench.settlement.submit(gift(), "ann")
+        bench.settlement.submit(gift(), Asker())
     bench.store.go = asyncio.Semaphore(10)
     bench.settlement.close()
     await bench.settlement.run()
@@ -85,18 +101,18 @@ async def test_a_batch_has_its_limit() -> None:
 
 async def test_a_full_queue_takes_nothing() -> None:
     bench = Bench(queue_max=2)
-    assert bench.settlement.submit(gift(), 1) and not bench.settlement.full()
-    assert bench.settlement.submit(gift(), 2) and bench.settlement.full()
-    assert not bench.settlement.submit(gift(), 3)
+    assert bench.settlement.submit(gift(), Asker()) and not bench.settlement.full()
+    assert bench.settlement.submit(gift(), Asker()) and bench.settlement.full()
+    assert not bench.settlement.submit(gift(), Asker())
     outcome = (await bench.settlement.ask(grant())).outcome
     assert isinstance(outcome, Refused) and outcome.code == "busy"
 
 
 async def test_a_closed_settlement_takes_nothing_and_finishes() -> None:
     bench = Bench()
-    bench.settlement.submit(gift(), 1)
+    bench.settlement.submit(gift(), Asker())
     bench.settlement.close()
-    assert not bench.settlement.submit(gift(), 2)
+    assert not bench.settlement.submit(gift(), Asker())
     bench.store.go.release()
     await bench.settlement.run()
     assert len(bench.delivered) == 1
@@ -105,8 +121,8 @@ async def test_a_closed_settlement_takes_nothing_and_finishes() -> None:
 async def test_when_nothing_was_stored_everybody_is_told_and_it_goes_on() -> None:
     bench = Bench()
     bench.store.fail = StoreUnavailable("disk full")
-    bench.settlement.submit(gift(), 1)
-    bench.settlement.submit(gift(), 2)
+    bench.settlement.submit(gift(), Asker())
+    bench.settlement.submit(gift(), Asker())
     task = await bench.started()
     bench.store.go.release()
     asking = asyncio.create_task(bench.settlement.ask(grant()))
@@ -122,7 +138,7 @@ async def test_when_nothing_was_stored_everybody_is_told_and_it_goes_on() -> Non
 async def test_when_it_is_unknown_what_was_stored_nobody_is_answered() -> None:
     bench = Bench()
     bench.store.fail = StoreBroken("fsync failed")
-    bench.settlement.submit(gift(), 1)
+    bench.settlement.submit(gift(), Asker())
     task = await bench.started()
     bench.store.go.release()
     with pytest.raises(StoreBroken):
@@ -158,3 +174,30 @@ async def test_who_asks_is_answered_after_the_batch_was_shown() -> None:
     assert seen_when_answered == [1]
     bench.settlement.close()
     await task
+
+
+async def test_an_asker_is_told_in_order_and_once_more_when_a_batch_is_answered() -> None:
+    bench, asker = Bench(), Asker()
+    commands = [gift() for _ in range(3)]
+    bench.settlement.submit(commands[0], asker)
+    task = await bench.started()
+    for command in commands[1:]:
+        bench.settlement.submit(command, asker)
+    bench.store.go.release()
+    bench.store.go.release()
+    bench.settlement.close()
+    await task
+    first, second, third = [command.key for command in commands]
+    assert asker.heard == [first, "flush", second, third, "flush"]
+
+
+async def test_who_cannot_be_answered_costs_nobody_else_the_answer() -> None:
+    bench, broken, sound = Bench(), Asker(broken=True), Asker()
+    bench.settlement.submit(gift(), broken)
+    last = gift()
+    bench.settlement.submit(last, sound)
+    task = await bench.started()
+    bench.store.go.release()
+    bench.settlement.close()
+    await task
+    assert sound.heard == [last.key, "flush"]

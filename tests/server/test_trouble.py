@@ -70,13 +70,13 @@ async def test_who_does_not_read_is_closed_and_the_others_notice_nothing(raw) ->
         ann, bob = await server.join("ann"), await server.join("bob")
         deaf = await raw(server, "deaf", receive_bytes=4_096)
         await deaf.say({"type": "join", "room": "r"})
-        await until(lambda: server.shell.hub.viewers("r") == 3)
-        [stuck] = server.shell.hub.users["deaf"].connections
+        await until(lambda: server.node.hub.viewers("r") == 3)
+        [stuck] = server.node.users.here["deaf"].guests
         small_pipe(stuck)
         text = "x" * 200
         highest, slowest, number = 0, 0.0, 0
         async with asyncio.timeout(20):
-            while stuck in server.shell.connections and stuck.session.phase.value != "closed":
+            while stuck in server.node.lobby.guests and stuck.session.phase.value != "closed":
                 began = time.monotonic()
                 number += 1
                 await ann.gift(f"k{number}", message=text)
@@ -98,8 +98,8 @@ async def test_who_reads_a_byte_a_second_is_closed_too(raw) -> None:
         ann = await server.join("ann")
         slow = await raw(server, "slow", receive_bytes=4_096)
         await slow.say({"type": "join", "room": "r"})
-        await until(lambda: server.shell.hub.viewers("r") == 2)
-        [stuck] = server.shell.hub.users["slow"].connections
+        await until(lambda: server.node.hub.viewers("r") == 2)
+        [stuck] = server.node.users.here["slow"].guests
         small_pipe(stuck)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(20):
@@ -125,7 +125,7 @@ async def test_who_vanished_is_closed_by_pings(raw) -> None:
         )  # reads, and never answers a ping: a router died in between
         assert close_code(frames) == 4002
         assert sum(opcode == Opcode.PING for opcode, _ in frames) == 1
-        await until(lambda: server.shell.hub.viewers("r") == 1)
+        await until(lambda: server.node.hub.viewers("r") == 1)
         await ann.ask("pong", type="ping")
         gone.vanish()
 
@@ -239,7 +239,7 @@ async def test_a_stop_sends_everybody_away_and_loses_no_gift(tmp_path: Path) -> 
 async def test_a_draining_server_takes_nobody_new() -> None:
     async with live(drain_ms=400) as server:
         client = await server.connect("ann")
-        draining = asyncio.create_task(server.shell.drain())
+        draining = asyncio.create_task(server.node.drain())
         await client.hear("notice")
         with pytest.raises(websockets.InvalidStatus) as refused:
             await server.connect("bob")
@@ -269,7 +269,7 @@ async def test_a_full_disk_refuses_gifts_and_still_tells(tmp_path: Path) -> None
         await server.grant("ann", 1_000_000)
         ann = await server.join("ann")
         await ann.gift("before")
-        writer = server.shell.store._writer
+        writer = server.node.store._writer
         pages = (await (await writer.execute("PRAGMA page_count")).fetchone())[0]
         await writer.execute(f"PRAGMA max_page_count = {pages + 2}")
         refused: list[str] = []

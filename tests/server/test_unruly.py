@@ -22,7 +22,7 @@ async def test_a_broken_upgrade_is_answered_and_does_not_disturb_the_stop() -> N
         assert b" 400 " in await reader.readline()
         await asyncio.sleep(0.3)  # two turns of the ping wheel
         assert (await ann.gift("k1"))["type"] == "accepted"
-        assert len(server.shell.connections) == 1
+        assert len(server.node.lobby.guests) == 1
         writer.close()
 
 
@@ -38,10 +38,10 @@ async def test_who_is_far_above_the_rate_is_read_less() -> None:
             ("rate_limited", "same")
         }
         assert (await bob.gift("k1"))["type"] == "accepted"
-        held = [c for c in server.shell.connections if c.held_back]
+        held = [c for c in server.node.lobby.guests if c._held_back]
         assert [c.identity.user for c in held] == ["loud"]
         async with asyncio.timeout(5):
-            while held[0].held_back:
+            while held[0]._held_back:
                 await asyncio.sleep(0.02)
         await loud.ask("pong", "refused", type="ping")
 

@@ -50,10 +50,10 @@ async def test_a_second_connection_does_not_double_the_rate():
         assert types == ["accepted", "accepted", "accepted", "refused"]
         await one.socket.close()
         await two.socket.close()
-        hub = server.shell.hub
+        hub = server.node.hub
         async with asyncio.timeout(5):
             swept_ms = hub._swept_ms
-            while hub._swept_ms == swept_ms or hub.users["ann"].connections:
+            while hub._swept_ms == swept_ms or server.node.users.here["ann"].guests:
                 await asyncio.sleep(0.01)
         three = await server.join("ann")
         assert (await three.gift("k9"))["code"] == "rate_limited", "reconnecting is no way around"

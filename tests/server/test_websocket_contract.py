@@ -193,7 +193,7 @@ async def test_a_user_may_have_so_many_connections():
         await one.socket.close()
         await two.ask("pong", type="ping")
         async with asyncio.timeout(5):
-            while len(server.shell.hub.users["ann"].connections) > 1:
+            while len(server.node.users.here["ann"].guests) > 1:
                 await asyncio.sleep(0)
         await server.connect("ann")
 

@@ -66,7 +66,7 @@ async def nodes(store: Store) -> AsyncIterator[Nodes]:
 
 
 def on_duty(node: Live) -> bool:
-    return node.shell.webhooks is not None
+    return node.node.webhooks is not None
 
 
 async def until(holds: Callable[[], bool | Awaitable[bool]], within_s: float = 20.0) -> None:
@@ -160,13 +160,13 @@ async def test_what_the_other_node_settles_is_told_within_seconds(
 
 async def test_chores_are_done_by_one_node(nodes: Nodes) -> None:
     one, two = await nodes.start(), await nodes.start()
-    await until(lambda: one.shell.chores.rounds >= 4)
+    await until(lambda: one.node.chores.rounds >= 4)
     await two.room()
     await two.grant("ann", 1_000)
     ann = await two.join("ann")
     await ann.gift("g1")
     await until(lambda: released(two))
-    assert two.shell.chores.rounds == 0
+    assert two.node.chores.rounds == 0
     entries = await nodes.store.deliveries.journal(0, 1_000)
     assert [entry.kind for entry in entries].count("release_diamonds") == 1
 

@@ -29,7 +29,7 @@ async def release(stage: Any) -> None:
     """What is pending becomes available; the server may have seen to it before."""
     key = f"release-{stage.room}-{len(stage.clients)}"
     command = ReleaseDiamonds(actor="operator", key=key, creator=stage.creator)
-    await stage.server.shell.settlement.ask(command)
+    await stage.server.node.settlement.ask(command)
     assert (await diamonds(stage))["pending"] == 0
 
 

@@ -103,7 +103,7 @@ class Live:
         self.url = url
         self.ws = url.replace("http", "ws") + "/v1/ws"
         self.http = http
-        self.shell = app and app.shell
+        self.node = app and app.node
         self.context = app and app.context
         self._stack = contextlib.AsyncExitStack()
 

@@ -1,0 +1,162 @@
+"""One running server: its parts, made and tied together here, and its life.
+
+Nobody but `app` and the tests is handed a node; each part is given the parts that it asks, by name,
+and none of them calls up. The life: `run` keeps the tasks, `drain` sends everybody away in paced
+steps, settles what is queued, and lets go.
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections.abc import Sequence
+
+from fanout import Fanout
+from rules.commands import DisableEndpoint
+from rules.policy import Policy
+from rules.results import Result
+from server.auth import TokenVerifier
+from server.chores import Chores
+from server.clock import Clock
+from server.duty import Duty, Term
+from server.live.hub import Hub
+from server.live.joins import Joins
+from server.live.lobby import Lobby
+from server.live.unread import Unread
+from server.live.users import Users
+from server.metrics import Metrics
+from server.payments import Provider
+from server.settings.table import Settings
+from server.settlement import Order, Settlement
+from server.webhooks import Guard, Poster, Worker
+from storage import Store, StoreBroken, StoreError
+
+
+class Node:
+    """See the module's text. `policy` is what the books say, not what the settings say."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        fanout: Fanout,
+        verifier: TokenVerifier,
+        policy: Policy,
+        provider: Provider,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.fanout = fanout
+        self.clock = clock
+        self.rng = rng
+        self.verifier = verifier
+        self.policy = policy
+        self.provider = provider
+        self.metrics = Metrics()
+        self.broken = False
+        self.settlement = Settlement(
+            store,
+            self._deliver,
+            clock,
+            self.metrics,
+            queue_max=settings.queue_max,
+            batch_max=settings.batch_max,
+        )
+        self.users = Users(settings)
+        unread = Unread()
+        self.hub = Hub(settings, fanout, self.users, unread, clock, self.metrics)
+        joins = Joins(self.hub, unread, store)
+        self.lobby = Lobby(self.hub, joins, self.settlement, verifier, policy, clock, rng)
+        self.chores = Chores(
+            store=store,
+            settlement=self.settlement,
+            provider=provider,
+            policy=policy,
+            return_url=settings.public_url,
+            clock=clock,
+        )
+        self.webhooks: Worker | None = None
+        """While this node is on duty."""
+        self.duty = Duty(
+            store.leases,
+            self._on_duty,
+            holder=f"{rng.getrandbits(32):08x}",
+            ttl_ms=settings.duty_ms,
+        )
+
+    async def _on_duty(self, term: Term) -> None:
+        """What one node at a time does."""
+        worker = self.webhooks = self._make_webhooks(term)
+        self.metrics.on_duty.set(1)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.chores.run())
+                tasks.create_task(worker.run())
+        finally:
+            self.webhooks = None
+            self.metrics.on_duty.set(0)
+            with contextlib.suppress(StoreError):  # what is not recorded is sent again
+                await worker.put_down()
+
+    def _make_webhooks(self, term: Term) -> Worker:
+        settings = self.settings
+        return Worker(
+            deliveries=self.store.deliveries_under(term.lease),
+            endpoints=self.store.money.endpoints,
+            disable=self._disable_endpoint,
+            poster=Poster(Guard(allow_private=settings.webhook_allow_private)),
+            secret=settings.webhook_secret or settings.token_secret,
+            clock=self.clock,
+            rng=self.rng,
+            lasts=term.lasts,
+            alone=lambda: self.fanout.alone,
+        )
+
+    def nudge_webhooks(self) -> None:
+        """There may be something to send, if this node is the one that sends."""
+        if self.webhooks is not None:
+            self.webhooks.nudge()
+
+    def _deliver(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
+        """What is durable is shown, and told to the host platform."""
+        self.hub.deliver(orders, results)
+        if self.webhooks is not None and self.webhooks.has_somebody():
+            self.webhooks.nudge()
+
+    async def _disable_endpoint(self, endpoint: str, reason: str) -> None:
+        key = f"disable-{secrets.token_hex(16)}"
+        await self.settlement.ask(
+            DisableEndpoint(actor="operator", key=key, endpoint=endpoint, reason=reason)
+        )
+
+    def not_ready(self) -> list[str]:
+        """Why no users should be sent here; nothing when they may."""
+        reasons = []
+        if self.lobby.admission.draining:
+            reasons.append("draining: the server is shutting down")
+        if self.broken:
+            reasons.append("broken: the database failed, restart the server")
+        if self.settlement.full():
+            reasons.append("busy: the queue in front of the ledger is full")
+        return reasons
+
+    async def run(self) -> None:
+        """The server's tasks, until drained. Raises StoreBroken when the books are in doubt."""
+        async with asyncio.TaskGroup() as tasks:
+            forever = [tasks.create_task(work) for work in (self.lobby.run(), self.duty.run())]
+            try:
+                await self.settlement.run()
+            except StoreBroken:
+                self.broken = True
+                raise
+            for task in forever:
+                task.cancel()
+
+    async def drain(self) -> None:
+        """Send everybody away over `drain_ms`, then let `run` settle what is queued and end."""
+        await self.lobby.send_away(at_once=self.broken)
+        if not self.broken:
+            self.settlement.close()
