@@ -16,23 +16,24 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 import orjson
 from litestar import Request, Router, get, post
-from litestar.datastructures import State
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from protocol.codec import UNSEEN_CHARACTERS
-from protocol.codes import RETRY
+from protocol.codes import RETRY, Retry
 from rules.commands import RecordPayoutResult
 from rules.outcomes import Refused, Suspended
 from rules.results import Result
 from rules.rows import Payout
 from rules.shop import MINOR_DIGITS
-from server.api.access import backend
+from server.api.access import Caller, backend
+from server.api.answers import shaped
 from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.fields import ID
+from server.api.lists import Page
 from server.api.payouts import TEXT_CHARACTERS_MAX, PayoutStatus
-from server.api.request import idempotency_key, shell_of
+from server.api.request import Asker, InContext, KeyHeader, idempotency_key
 from storage.exports import plain_cell
 from storage.posted import iso
 
@@ -60,8 +61,54 @@ class BankLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference: str = ""
 
 
-class _Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The bank's answer."""
+
+    results: list[BankLine]
+
+
+class _RawResults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     results: list[msgspec.Raw]
+
+
+class PayoutLine(msgspec.Struct, frozen=True, kw_only=True):
+    payout: str
+    creator: str
+    amount: str
+    """In major units, as banks write it."""
+    amount_minor: int
+    currency: str
+    requested_at: str
+    """ISO 8601."""
+
+
+class PayoutList(Page[PayoutLine], frozen=True):
+    """All payouts of one status."""
+
+
+class SuspendedLine(msgspec.Struct, frozen=True, kw_only=True):
+    line: int
+    payout: str
+    entry: int
+    """Of the suspense list."""
+    why: str
+
+
+class RefusedLine(msgspec.Struct, frozen=True, kw_only=True):
+    line: int
+    payout: str
+    code: str
+    message: str
+    retry: Retry
+
+
+class ResultsBody(msgspec.Struct, frozen=True, kw_only=True):
+    resolved: int
+    """Lines that were booked now."""
+    repeated: int
+    """Lines that had been booked before."""
+    suspended: list[SuspendedLine]
+    refused: list[RefusedLine]
 
 
 class Numbered(NamedTuple):
@@ -74,19 +121,19 @@ class Numbered(NamedTuple):
 # To the bank
 
 
-@get("/payouts/export")
+@get(
+    "/payouts/export",
+    guards=[backend],
+    answers={200: PayoutList},
+    files={200: ["text/csv", "application/json"]},
+)
 async def export_payouts(
-    state: State,
-    request: Request[Any, Any, Any],
-    format: Format = "csv",
-    status: ExportStatus = "approved",
+    context: InContext, format: Format = "csv", status: ExportStatus = "approved"
 ) -> Stream:
     """The bank's list: every payout of one status, newest first, as a file. Those that are
     approved are left out while their creator's account is frozen."""
-    shell = shell_of(state)
-    backend(request, shell)
-    first = await _page(shell, status, None)
-    pages = _pages(shell, status, first)
+    first = await _page(context, status, None)
+    pages = _pages(context, status, first)
     parts, media_type = (
         (_csv(pages), "text/csv; charset=utf-8; header=present")
         if format == "csv"
@@ -96,19 +143,19 @@ async def export_payouts(
     return Stream(parts, media_type=media_type, headers=headers)
 
 
-async def _pages(shell: Context, status: str, page: list[Payout]) -> AsyncIterator[list[Payout]]:
+async def _pages(context: Context, status: str, page: list[Payout]) -> AsyncIterator[list[Payout]]:
     while page:
         yield page
         if len(page) < PAGE:
             return
         last = page[-1].requested_ms, page[-1].id
-        page = await _page(shell, status, last)
+        page = await _page(context, status, last)
 
 
-async def _page(shell: Context, status: str, before: tuple[int, str] | None) -> list[Payout]:
+async def _page(context: Context, status: str, before: tuple[int, str] | None) -> list[Payout]:
     if status == "approved":
-        return await shell.store.money.payable(before, PAGE)
-    return await shell.store.money.payouts(None, status, before, PAGE)
+        return await context.store.money.payable(before, PAGE)
+    return await context.store.money.payouts(None, status, before, PAGE)
 
 
 async def _csv(pages: AsyncIterator[list[Payout]]) -> AsyncIterator[str]:
@@ -150,22 +197,29 @@ def major_units(amount_minor: int, currency: str) -> str:
 # From the bank
 
 
-@post("/payouts/results", status_code=200, request_max_body_size=RESULTS_BYTES_MAX)
-async def take_results(state: State, request: Request[Any, Any, Any]) -> dict[str, Any]:
+@post(
+    "/payouts/results",
+    guards=[backend],
+    status_code=200,
+    request_max_body_size=RESULTS_BYTES_MAX,
+    takes={"application/json": Results, "text/csv": str},
+    refuses=["malformed", "invalid", "too_large", "key_reused", "unknown_payout", "wrong_state"],
+)
+async def take_results(
+    context: InContext, caller: Asker, request: Request[Caller, Any, Any], given: KeyHeader = None
+) -> ResultsBody:
     """Take the bank's answer: JSON `{results: [{payout, paid, reference?}]}`, or text/csv with the
     columns payout, result (paid or failed) and reference. What contradicts the books moves nothing
     and goes to the suspense list. The same file again changes nothing."""
-    shell = shell_of(state)
-    actor = backend(request, shell).actor
-    key = idempotency_key(request) if "Idempotency-Key" in request.headers else None
+    key = None if given is None else idempotency_key(given)
     kind = request.headers.get("Content-Type", "application/json").partition(";")[0].strip().lower()
     # In a thread: ten thousand lines would hold up a room's gifts for some frames.
     lines = await asyncio.to_thread(read_results, kind, await request.body())
-    commands = [_command(actor, key, place, line.said) for place, line in enumerate(lines)]
+    commands = [_command(caller.actor, key, place, line.said) for place, line in enumerate(lines)]
     results: list[Result] = []
     for start in range(0, len(commands), RESULTS_AT_ONCE):
         some = commands[start : start + RESULTS_AT_ONCE]
-        results += await asyncio.gather(*map(shell.settlement.ask, some))
+        results += await asyncio.gather(*map(context.settlement.ask, some))
     return _summary(lines, results)
 
 
@@ -183,26 +237,27 @@ def _command(actor: str, key: str | None, place: int, said: BankLine) -> RecordP
     )
 
 
-def _summary(lines: list[Numbered], results: list[Result]) -> dict[str, Any]:
+def _summary(lines: list[Numbered], results: list[Result]) -> ResultsBody:
     """What came of every line. Raises ApiError when all were refused, and for one reason."""
-    body: dict[str, Any] = {"resolved": 0, "repeated": 0, "suspended": [], "refused": []}
+    resolved = repeated = 0
+    suspended: list[SuspendedLine] = []
+    no: list[RefusedLine] = []
     for (line, said), result in zip(lines, results, strict=True):
-        outcome, which = result.outcome, {"line": line, "payout": said.payout}
+        outcome = result.outcome
         match outcome:
             case Refused():
-                no = {"code": outcome.code, "message": outcome.message}
-                body["refused"].append(which | no | {"retry": RETRY.get(outcome.code, "fix")})
+                retry = RETRY.get(outcome.code, Retry.FIX)
+                no.append(shaped(RefusedLine, outcome, line=line, payout=said.payout, retry=retry))
             case Suspended():
-                body["suspended"].append(which | {"entry": outcome.entry, "why": outcome.why})
+                suspended.append(shaped(SuspendedLine, outcome, line=line, payout=said.payout))
             case _ if result.replayed:
-                body["repeated"] += 1
+                repeated += 1
             case _:
-                body["resolved"] += 1
-    codes = {no["code"] for no in body["refused"]}
-    if len(codes) == 1 and len(body["refused"]) == len(lines):
-        [code] = codes
-        raise ApiError(code, body["refused"][0]["message"])
-    return body
+                resolved += 1
+    codes = {line.code for line in no}
+    if len(codes) == 1 and len(no) == len(lines):
+        raise ApiError(no[0].code, no[0].message)
+    return ResultsBody(resolved=resolved, repeated=repeated, suspended=suspended, refused=no)
 
 
 # Reading a file of results. Every mistake names the line and the field.
@@ -240,7 +295,7 @@ def _checked(read: Numbered) -> Numbered:
     return read
 
 
-_read_list = msgspec.json.Decoder(_Results).decode
+_read_list = msgspec.json.Decoder(_RawResults).decode
 _read_line = msgspec.json.Decoder(BankLine).decode
 
 

@@ -10,11 +10,11 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from rules.rows import Purchase
+from server.api.checks import shell_of
 from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.pages import HEADERS
 from server.api.purchases import find_purchase, notify
-from server.api.request import shell_of
 from server.payments import Declined, Paid, Sandbox
 from web.checkout import checkout_page, price_text
 

@@ -5,128 +5,136 @@ token of their own. The api key is one secret that any number of programs may sh
 both of the two.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Request, Router, get, post
-from litestar.datastructures import State
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar import Router, get, post
+from litestar.params import JSONBody, QueryParameter
 
 from protocol.messages import MONEY_MAX
 from rules.commands import DecideCorrection, ProposeCorrection
 from rules.outcomes import CorrectionProposed
 from rules.rows import Correction
-from server.api.access import Caller, admin_or_backend
-from server.api.answers import booked
+from server.api.access import Caller, admin, backend_or_admin
+from server.api.answers import booked, shaped
 from server.api.context import Context
-from server.api.errors import ApiError
-from server.api.fields import NOTE_CHARACTERS_MAX, checked_id, checked_text, checked_whole
-from server.api.lists import Cursor, Limit
-from server.api.request import idempotency_key, shell_of
+from server.api.fields import Id, Note, Number
+from server.api.lists import Cursor, Limit, Page
+from server.api.request import Asker, InContext, Key
 
-Entry = Annotated[int, PathParameter(ge=1, le=MONEY_MAX)]
-CorrectionStatus = Annotated[Literal["proposed", "approved", "rejected"] | None, QueryParameter()]
+Status = Literal["proposed", "approved", "rejected"]
+MaybeStatus = Annotated[Status | None, QueryParameter(description="Only those.")]
+Account = Literal["coins", "coin_debt", "diamonds_available", "diamond_debt"]
+Change = Annotated[
+    int,
+    msgspec.Meta(
+        description="a whole number other than 0: what the balance changes by",
+        examples=[-500],
+        extra_json_schema={"minimum": -MONEY_MAX, "maximum": MONEY_MAX},
+    ),
+]
 
 
 class CorrectionWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    user: Id
+    account: Account
+    amount: Change
+    reason: Note
+
+
+class CorrectionBody(msgspec.Struct, frozen=True, kw_only=True):
+    correction: int
+    status: Status
     user: str
-    account: Literal["coins", "coin_debt", "diamonds_available", "diamond_debt"]
+    account: Account
     amount: int
     reason: str
+    proposed_by: str
+    at_ms: int
+    decided_by: str | None
 
 
-def _correction_body(row: Correction) -> dict[str, Any]:
-    return {
-        "correction": row.id,
-        "status": row.status,
-        "user": row.user,
-        "account": row.account,
-        "amount": row.amount,
-        "reason": row.reason,
-        "proposed_by": row.proposed_by,
-        "at_ms": row.at_ms,
-        "decided_by": row.decided_by or None,
-    }
+class CorrectionPage(Page[CorrectionBody], frozen=True):
+    """Newest first."""
 
 
-def _admin(request: Request[Any, Any, Any], shell: Context) -> Caller:
-    """A person who is an admin. Raises ApiError `unauthorized`, `forbidden`."""
-    caller = admin_or_backend(request, shell)
-    if caller.identity is None:
-        sentence = (
-            "A correction takes two persons, and the api key is none: use the token of an admin."
-        )
-        raise ApiError("forbidden", sentence)
-    return caller
+def _body(row: Correction) -> CorrectionBody:
+    return shaped(CorrectionBody, row, correction=row.id, decided_by=row.decided_by or None)
 
 
-@get("/corrections")
+@get("/corrections", guards=[backend_or_admin])
 async def list_corrections(
-    state: State,
-    request: Request[Any, Any, Any],
-    status: CorrectionStatus = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> dict[str, Any]:
+    context: InContext, status: MaybeStatus = None, cursor: Cursor = None, limit: Limit = 50
+) -> CorrectionPage:
     """Corrections, newest first."""
-    shell = shell_of(state)
-    admin_or_backend(request, shell)
-    found = await shell.store.money.corrections(status, cursor, limit)
+    found = await context.store.money.corrections(status, cursor, limit)
     next_cursor = str(found[-1].id) if len(found) == limit else None
-    return {"items": [_correction_body(row) for row in found], "next_cursor": next_cursor}
+    return CorrectionPage([_body(row) for row in found], next_cursor)
 
 
-@post("/corrections", status_code=201)
+@post(
+    "/corrections",
+    guards=[admin],
+    status_code=201,
+    refuses=["bad_quantity", "unknown_user", "wrong_state"],
+)
 async def propose_correction(
-    state: State, request: Request[Any, Any, Any], data: JSONBody[CorrectionWish]
-) -> dict[str, Any]:
+    context: InContext, caller: Asker, key: Key, data: JSONBody[CorrectionWish]
+) -> CorrectionBody:
     """Propose to change a balance by an amount; a debt is below zero. Nothing moves until another
     admin approves."""
-    shell = shell_of(state)
-    caller = _admin(request, shell)
     command = ProposeCorrection(
         actor=caller.actor,
-        key=idempotency_key(request),
-        user=checked_id(data.user, "user"),
+        key=key,
+        user=data.user,
         account=data.account,
-        amount=await checked_whole(request, "amount"),
-        reason=checked_text(data.reason, "reason", NOTE_CHARACTERS_MAX),
+        amount=data.amount,
+        reason=data.reason,
     )
-    outcome = await booked(shell, command)
+    outcome = await booked(context, command)
     assert isinstance(outcome, CorrectionProposed)
-    return await _correction(shell, outcome.correction)
+    return await _correction(context, outcome.correction)
 
 
-@post("/corrections/{correction:int}/approve", status_code=200)
+@post(
+    "/corrections/{correction:int}/approve",
+    guards=[admin],
+    status_code=200,
+    refuses=["unknown_correction", "wrong_state"],
+)
 async def approve_correction(
-    state: State, request: Request[Any, Any, Any], correction: Entry
-) -> dict[str, Any]:
+    context: InContext, caller: Asker, key: Key, correction: Number
+) -> CorrectionBody:
     """Approve what another admin proposed: the balance changes now."""
-    return await _decide(state, request, correction, approve=True)
+    return await _decided(context, caller, key, correction, approve=True)
 
 
-@post("/corrections/{correction:int}/reject", status_code=200)
+@post(
+    "/corrections/{correction:int}/reject",
+    guards=[admin],
+    status_code=200,
+    refuses=["unknown_correction", "wrong_state"],
+)
 async def reject_correction(
-    state: State, request: Request[Any, Any, Any], correction: Entry
-) -> dict[str, Any]:
+    context: InContext, caller: Asker, key: Key, correction: Number
+) -> CorrectionBody:
     """Reject a correction, or withdraw one's own: nothing moves."""
-    return await _decide(state, request, correction, approve=False)
+    return await _decided(context, caller, key, correction, approve=False)
 
 
-async def _decide(
-    state: State, request: Request[Any, Any, Any], correction: int, *, approve: bool
-) -> dict[str, Any]:
-    shell = shell_of(state)
-    caller = _admin(request, shell)
-    key = idempotency_key(request)
-    command = DecideCorrection(actor=caller.actor, key=key, correction=correction, approve=approve)
-    await booked(shell, command)
-    return await _correction(shell, correction)
+async def _decided(
+    context: Context, caller: Caller, key: str, correction: int, *, approve: bool
+) -> CorrectionBody:
+    await booked(
+        context,
+        DecideCorrection(actor=caller.actor, key=key, correction=correction, approve=approve),
+    )
+    return await _correction(context, correction)
 
 
-async def _correction(shell: Context, id: int) -> dict[str, Any]:
-    [row] = await shell.store.money.corrections(None, id + 1, 1)
-    return _correction_body(row)
+async def _correction(context: Context, id: int) -> CorrectionBody:
+    [row] = await context.store.money.corrections(None, id + 1, 1)
+    return _body(row)
 
 
 corrections_router = Router(

@@ -11,13 +11,11 @@ from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 from protocol.messages import MONEY_MAX
 from rules.commands import AnyCommand, DisableEndpoint, RotateEndpoint, SetEndpoint
 from rules.rows import Endpoint
-from server.api.access import backend
 from server.api.answers import booked
+from server.api.checks import backend, checked_id, idempotency_key, maybe_whole, shell_of
 from server.api.context import Context
 from server.api.errors import ApiError
-from server.api.fields import checked_id, maybe_whole
 from server.api.lists import Limit
-from server.api.request import idempotency_key, shell_of
 from server.webhooks import TYPES, Guard, secret_of
 from storage.deliveries import DeliveryState
 

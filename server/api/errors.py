@@ -3,11 +3,12 @@
 import secrets
 from typing import Any, assert_never
 
+import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from protocol.codes import RETRY
+from protocol.codes import RETRY, Retry
 from rules.outcomes import Refused
 from rules.refusals import RefusalCode
 from storage import StoreError
@@ -109,54 +110,92 @@ def refused(refusal: Refused) -> ApiError:
     return ApiError(refusal.code, refusal.message, refusal.details)
 
 
+class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`retry`: `fix` the request; send the `same` again with the same key; try with a `new` key."""
+
+    code: str
+    message: str
+    """A sentence for a person."""
+    retry: Retry
+    request_id: str
+    """Stands in the server's log beside what the server does not tell."""
+    details: dict[str, Any] | None = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """The one shape of everything that is refused."""
+
+    error: Error
+
+
 def error_response(
-    code: str, message: str, details: dict[str, Any] | None = None, status: int | None = None
-) -> Response[dict[str, Any]]:
-    retry = "same" if code == "internal" else RETRY.get(code, "fix")
-    error: dict[str, Any] = {"code": code, "message": message, "retry": retry}
-    if details:
-        error["details"] = details
-    error["request_id"] = secrets.token_hex(8)
-    log.info("http.refused", code=code, request_id=error["request_id"])
+    request: Request[Any, Any, Any],
+    code: str,
+    message: str,
+    details: dict[str, Any] | None = None,
+    status: int | None = None,
+) -> Response[ErrorBody]:
+    error = Error(
+        code=code,
+        message=message,
+        retry=Retry.SAME if code == "internal" else RETRY.get(code, Retry.FIX),
+        request_id=secrets.token_hex(8),
+        details=details or None,
+    )
+    status = status or STATUS.get(code, 422)
+    log.info(
+        "http.refused",
+        method=request.method,
+        path=request.url.path,
+        status=status,
+        code=code,
+        request_id=error.request_id,
+    )
     headers = {"Retry-After": str(RETRY_AFTER_S[code])} if code in RETRY_AFTER_S else {}
     if code == "unauthorized":
         headers["WWW-Authenticate"] = "Bearer"
-    return Response({"error": error}, status_code=status or STATUS.get(code, 422), headers=headers)
+    return Response(ErrorBody(error), status_code=status, headers=headers)
 
 
-def on_api_error(request: Request[Any, Any, Any], error: ApiError) -> Response[dict[str, Any]]:
-    return error_response(error.code, error.message, error.details)
+def on_api_error(request: Request[Any, Any, Any], error: ApiError) -> Response[ErrorBody]:
+    return error_response(request, error.code, error.message, error.details)
 
 
 def on_validation(
     request: Request[Any, Any, Any], error: ValidationException
-) -> Response[dict[str, Any]]:
-    """Wrong types and missing fields, each named."""
+) -> Response[ErrorBody]:
+    """What is wrong with the path and the query, each named, or that there is no body."""
     problems = error.extra if isinstance(error.extra, list) else []
     named = {str(p.get("key") or "body"): str(p.get("message")) for p in problems if p}
+    if "data" in named:
+        return error_response(request, "malformed", "Send a body of JSON.", {"field": "body"})
     sentence = "; ".join(f"`{key}`: {message}" for key, message in named.items())
-    return error_response("malformed", sentence or str(error.detail), named or None)
+    if any(key in request.path_params and "matching" in what for key, what in named.items()):
+        return error_response(request, "invalid", sentence, {"field": next(iter(named))})
+    return error_response(request, "malformed", sentence or str(error.detail), named or None)
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     code = _BY_STATUS.get(error.status_code, "malformed" if error.status_code < 500 else "internal")
     if error.status_code >= 500:
         return on_unknown(request, error)
-    return error_response(code, str(error.detail), status=error.status_code)
+    return error_response(request, code, str(error.detail), status=error.status_code)
 
 
-def on_store_error(request: Request[Any, Any, Any], error: StoreError) -> Response[dict[str, Any]]:
+def on_store_error(request: Request[Any, Any, Any], error: StoreError) -> Response[ErrorBody]:
     log.error("http.unavailable", path=request.url.path, error=str(error))
-    return error_response("unavailable", "The ledger cannot be read now; try again shortly.")
+    sentence = "The ledger cannot be read now; try again shortly."
+    return error_response(request, "unavailable", sentence)
 
 
-def on_nesting(request: Request[Any, Any, Any], error: RecursionError) -> Response[dict[str, Any]]:
-    return error_response("malformed", "The body is nested too deeply.")
+def on_nesting(request: Request[Any, Any, Any], error: RecursionError) -> Response[ErrorBody]:
+    return error_response(request, "malformed", "The body is nested too deeply.")
 
 
-def on_unknown(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+def on_unknown(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:
     """A bug or a dead dependency: the log has all of it, the client a number to ask with."""
-    response = error_response("internal", "Something went wrong here; the log knows the request.")
-    request_id = response.content["error"]["request_id"]
+    sentence = "Something went wrong here; the log knows the request."
+    response = error_response(request, "internal", sentence)
+    request_id = response.content.error.request_id
     log.error("http.failed", path=request.url.path, request_id=request_id, exc_info=error)
     return response

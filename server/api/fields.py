@@ -1,68 +1,90 @@
-"""What the fields of a body may hold: ids, texts for people, whole numbers, switches."""
+"""What the fields of bodies and paths may hold: ids, texts for people, amounts.
+
+A struct that names one of these types has its field checked when the body is read, and described
+to programs. Amounts are any whole number here where the rules decide which of them they take.
+"""
 
 import re
-from typing import Any
+from typing import Annotated, Final
 
-from litestar import Request
+from litestar.params import PathParameter
+from msgspec import Meta
 
 from protocol.codec import UNSEEN_CHARACTERS
-from server.api.errors import ApiError
+from protocol.messages import MONEY_MAX
 from server.auth import USER_ID
 
 ID = re.compile(USER_ID)
 
+_ID: Final = rf"\A{USER_ID}\Z"
+_SEEN: Final = rf"\A[^{UNSEEN_CHARACTERS.pattern[1:-1]}]*\Z"
+
+_ID_TOLD = "1 to 64 of A-Z a-z 0-9 _ . : and -"
+NAME_CHARACTERS_MAX = 64
+REASON_CHARACTERS_MAX = 200
 NOTE_CHARACTERS_MAX = 500
 """Of what came of an entry, or why a balance is corrected: an auditor reads it years later."""
 
+_UP_TO_REASON = f"1 to {REASON_CHARACTERS_MAX} characters without control characters"
+_UP_TO_NOTE = f"1 to {NOTE_CHARACTERS_MAX} characters without control characters"
+_UP_TO_NAME = f"at most {NAME_CHARACTERS_MAX} characters, without control characters"
 
-def checked_id(value: str, name: str) -> str:
-    """An id as tokens have them. Raises ApiError `invalid`."""
-    if not ID.fullmatch(value):
-        raise ApiError(
-            "invalid", f"`{name}` must be 1 to 64 of A-Z a-z 0-9 _ . : and -", {"field": name}
-        )
-    return value
+Id = Annotated[str, Meta(pattern=_ID, description=_ID_TOLD, examples=["ada"])]
+RoomId = Annotated[str, Meta(pattern=_ID, description=_ID_TOLD, examples=["evening"])]
+Title = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=REASON_CHARACTERS_MAX,
+        pattern=_SEEN,
+        description=_UP_TO_REASON,
+        examples=["Ada, live"],
+    ),
+]
+Name = Annotated[
+    str,
+    Meta(
+        max_length=NAME_CHARACTERS_MAX,
+        pattern=_SEEN,
+        description=_UP_TO_NAME,
+        examples=["Ada"],
+    ),
+]
+Reason = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=REASON_CHARACTERS_MAX,
+        pattern=_SEEN,
+        description=_UP_TO_REASON,
+        examples=["welcome gift"],
+    ),
+]
+Note = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=NOTE_CHARACTERS_MAX,
+        pattern=_SEEN,
+        description=_UP_TO_NOTE,
+        examples=["paid back by hand"],
+    ),
+]
+Whole = Annotated[
+    int,
+    Meta(ge=0, le=MONEY_MAX, description=f"a whole number from 0 to {MONEY_MAX}", examples=[500]),
+]
+"""An amount or a moment that the API itself keeps in its range."""
 
+Amount = Annotated[
+    int,
+    Meta(
+        description="a whole number above 0",
+        examples=[500],
+        extra_json_schema={"minimum": 1, "maximum": MONEY_MAX},
+    ),
+]
+"""An amount of which the rules say whether they take it; described here and refused there."""
 
-def checked_text(value: str, name: str, characters_max: int) -> str:
-    """A text for people. Raises ApiError `invalid`."""
-    if not 1 <= len(value) <= characters_max or UNSEEN_CHARACTERS.search(value):
-        sentence = f"`{name}` must be 1 to {characters_max} characters without control characters"
-        raise ApiError("invalid", sentence, {"field": name})
-    return value
-
-
-async def checked_whole(request: Request[Any, Any, Any], name: str) -> int:
-    """A whole number of the body, as it was sent: Litestar itself would take "5" and 5.0 for 5.
-
-    Raises ApiError `malformed`.
-    """
-    value = (await request.json())[name]
-    if type(value) is not int:
-        raise ApiError("malformed", f"`{name}` must be a whole number", {"field": name})
-    return value
-
-
-async def maybe_whole(request: Request[Any, Any, Any], name: str, most: int) -> int | None:
-    """As `checked_whole`, from 0 on; None for what was left out or is null.
-
-    Raises ApiError `malformed`, `invalid`.
-    """
-    if (await request.json()).get(name) is None:
-        return None
-    value = await checked_whole(request, name)
-    if not 0 <= value <= most:
-        raise ApiError("invalid", f"`{name}` must be from 0 to {most}", {"field": name})
-    return value
-
-
-async def checked_switch(request: Request[Any, Any, Any], name: str) -> bool:
-    """A switch of the body, as it was sent and false when it was not: Litestar itself would take 1
-    and "yes" for true.
-
-    Raises ApiError `malformed`.
-    """
-    value = (await request.json()).get(name, False)
-    if type(value) is not bool:
-        raise ApiError("malformed", f"`{name}` must be true or false", {"field": name})
-    return value
+UserInPath = Annotated[str, PathParameter(pattern=_ID, description=f"The user: {_ID_TOLD}.")]
+Number = Annotated[int, PathParameter(ge=1, le=MONEY_MAX)]

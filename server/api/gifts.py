@@ -1,60 +1,66 @@
 """Gifts over HTTP: taking one back, and hiding one."""
 
-from typing import Any
-
 import msgspec
-from litestar import Request, Router, post
-from litestar.datastructures import State
+from litestar import Router, post
 from litestar.params import FromPath, JSONBody
 
 from rules.commands import HideGift, RetractGift
-from rules.events import split_gift_id
-from rules.outcomes import Refused
-from server.api.access import backend, backend_or
-from server.api.answers import outcome_body
-from server.api.errors import ApiError, refused
-from server.api.fields import checked_text
-from server.api.request import idempotency_key, shell_of
-from server.api.rooms import find_room
+from rules.outcomes import TakenBack
+from server.api.access import backend, backend_or_creator
+from server.api.answers import settled, shaped
+from server.api.fields import Reason
+from server.api.request import Asker, InContext, Key
 
 
 class Retraction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    reason: str
+    reason: Reason
 
 
-@post("/gifts/{gift:str}/retract", status_code=200)
-async def retract(
-    state: State, request: Request[Any, Any, Any], gift: FromPath[str], data: JSONBody[Retraction]
-) -> dict[str, Any]:
+class RetractedBody(msgspec.Struct, frozen=True, kw_only=True):
+    gift_id: str
+    room: str
+    seq: int
+    """Of the retraction, in the room's log."""
+    coins: int
+    millidiamonds: int
+    taken: TakenBack
+    debt_paid_coins: int
+    """The part of the coins that paid what the sender owed."""
+    replayed: bool
+
+
+class HiddenBody(msgspec.Struct, frozen=True, kw_only=True):
+    gift_id: str
+    room: str
+    seq: int
+    replayed: bool
+
+
+@post(
+    "/gifts/{gift:str}/retract",
+    guards=[backend],
+    status_code=200,
+    refuses=["unknown_gift", "already_retracted", "not_retractable"],
+)
+async def retract_gift(
+    context: InContext, caller: Asker, key: Key, gift: FromPath[str], data: JSONBody[Retraction]
+) -> RetractedBody:
     """Give a gift's coins back and take the creator's diamonds for it; logs `gift_retracted`."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
-    reason = checked_text(data.reason, "reason", 200)
-    key = idempotency_key(request)
-    result = await shell.settlement.ask(
-        RetractGift(actor=caller.actor, key=key, gift_id=gift, reason=reason)
-    )
-    if isinstance(result.outcome, Refused):
-        raise refused(result.outcome)
-    return outcome_body(result.outcome) | {"replayed": result.replayed}
+    command = RetractGift(actor=caller.actor, key=key, gift_id=gift, reason=data.reason)
+    result = await settled(context, command)
+    return shaped(RetractedBody, result.outcome, replayed=result.replayed)
 
 
-@post("/gifts/{gift:str}/hide", status_code=200)
-async def hide(
-    state: State, request: Request[Any, Any, Any], gift: FromPath[str]
-) -> dict[str, Any]:
+@post(
+    "/gifts/{gift:str}/hide",
+    guards=[backend_or_creator],
+    status_code=200,
+    refuses=["unknown_room", "unknown_gift", "already_hidden"],
+)
+async def hide_gift(context: InContext, caller: Asker, key: Key, gift: FromPath[str]) -> HiddenBody:
     """Stop showing a gift; no money moves. For the backend and the room's creator."""
-    shell = shell_of(state)
-    place = split_gift_id(gift)
-    if place is None:
-        raise ApiError("unknown_gift", f"There is no gift {gift}.")
-    room = await find_room(shell, place[0])
-    caller = backend_or(request, shell, room.creator)
-    key = idempotency_key(request)
-    result = await shell.settlement.ask(HideGift(actor=caller.actor, key=key, gift_id=gift))
-    if isinstance(result.outcome, Refused):
-        raise refused(result.outcome)
-    return outcome_body(result.outcome) | {"replayed": result.replayed}
+    result = await settled(context, HideGift(actor=caller.actor, key=key, gift_id=gift))
+    return shaped(HiddenBody, result.outcome, replayed=result.replayed)
 
 
-gifts_router = Router(path="/v1", route_handlers=[retract, hide], tags=["gifts"])
+gifts_router = Router(path="/v1", route_handlers=[retract_gift, hide_gift], tags=["gifts"])

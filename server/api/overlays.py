@@ -1,16 +1,14 @@
 """Overlay links: a read-only token for one room, to be pasted into OBS."""
 
 import secrets
-from typing import Any
 
 import msgspec
-from litestar import Request, Router, post
-from litestar.datastructures import State
+from litestar import Router, post
 from litestar.params import JSONBody
 
-from server.api.access import backend_or
-from server.api.request import base_url, shell_of
-from server.api.rooms import find_room
+from server.api.access import check_is, somebody
+from server.api.lookup import find_room
+from server.api.request import Asker, BaseUrl, InContext
 from server.auth import issue
 
 OVERLAY_DAYS = 365
@@ -21,32 +19,37 @@ class OverlayWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     room: str
 
 
-@post("/overlays", status_code=201)
-async def make_overlay(
-    state: State, request: Request[Any, Any, Any], data: JSONBody[OverlayWish]
-) -> dict[str, Any]:
-    """A link for a browser source. The one that was made before for this room stops working."""
-    shell = shell_of(state)
-    room = await find_room(shell, data.room)
-    backend_or(request, shell, room.creator)
+class OverlayBody(msgspec.Struct, frozen=True):
+    token: str
+    url: str
+    """For a browser source. Whoever has it sees what the overlay sees."""
+
+
+@post("/overlays", guards=[somebody], status_code=201, refuses=["unknown_room"])
+async def create_overlay(
+    context: InContext, caller: Asker, base_url: BaseUrl, data: JSONBody[OverlayWish]
+) -> OverlayBody:
+    """A link for a browser source, for the backend and the room's creator. The one that was made
+    before for this room stops working."""
+    room = await find_room(context, data.room)
+    check_is(caller, room.creator, room.id)
     token_id = f"overlay-{secrets.token_hex(8)}"
     token = issue(
-        shell.settings.token_secret,
+        context.settings.token_secret,
         user=room.creator,
         name=room.creator_name,
         role="overlay",
         rooms=[room.id],
         adult=False,
         ttl_s=OVERLAY_DAYS * 86_400,
-        now_ms=shell.clock(),
+        now_ms=context.clock(),
         jti=token_id,
     )
-    old = shell.overlays.get(room.id)
+    old = context.overlays.get(room.id)
     if old is not None:
-        shell.verifier.revoke(old)
-    shell.overlays[room.id] = token_id
-    base = base_url(request, shell)
-    return {"token": token, "url": f"{base}/overlay?room={room.id}&token={token}"}
+        context.verifier.revoke(old)
+    context.overlays[room.id] = token_id
+    return OverlayBody(token, f"{base_url}/overlay?room={room.id}&token={token}")
 
 
-overlays_router = Router(path="/v1", route_handlers=[make_overlay], tags=["overlays"])
+overlays_router = Router(path="/v1", route_handlers=[create_overlay], tags=["overlays"])

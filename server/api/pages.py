@@ -4,11 +4,11 @@ import secrets
 from typing import Any
 
 from litestar import Response, get, post
-from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 
 from rules.commands import Grant
-from server.api.request import shell_of
+from server.api.access import anybody
+from server.api.request import InContext
 from server.auth import issue
 from web import STATIC
 
@@ -31,44 +31,43 @@ def _page(name: str) -> Response[bytes]:
     return Response(body, media_type="text/html; charset=utf-8", headers=HEADERS)
 
 
-@get("/", include_in_schema=False)
+@get("/", include_in_schema=False, guards=[anybody])
 async def viewer_page() -> Response[bytes]:
     return _page("viewer.html")
 
 
-@get("/overlay", include_in_schema=False)
+@get("/overlay", include_in_schema=False, guards=[anybody])
 async def overlay_page() -> Response[bytes]:
     return _page("overlay.html")
 
 
-@get("/safety", include_in_schema=False)
+@get("/safety", include_in_schema=False, guards=[anybody])
 async def safety_page() -> Response[bytes]:
     return _page("safety.html")
 
 
-@post("/demo/viewer", include_in_schema=False, status_code=201)
-async def demo_viewer(state: State) -> dict[str, Any]:
+@post("/demo/viewer", include_in_schema=False, guards=[anybody], status_code=201)
+async def demo_viewer(context: InContext) -> dict[str, Any]:
     """A new viewer with play money. Only while the server runs as `largesse demo`."""
-    shell = shell_of(state)
-    if shell.demo_room is None:
+    if context.demo_room is None:
         raise NotFoundException("This is not a demo; bring a token.")
     user, name = f"guest-{secrets.token_hex(4)}", f"Guest {secrets.randbelow(9_000) + 1_000}"
     key = f"demo-{user}"
-    await shell.settlement.ask(
+    await context.settlement.ask(
         Grant(actor="operator", key=key, user=user, coins=DEMO_COINS, reason="play money")
     )
     token = issue(
-        shell.settings.token_secret,
+        context.settings.token_secret,
         user=user,
         name=name,
         role="viewer",
         rooms=None,
         adult=True,
         ttl_s=DEMO_HOURS * 3_600,
-        now_ms=shell.clock(),
+        now_ms=context.clock(),
         jti=None,
     )
-    return {"token": token, "room": shell.demo_room, "user": {"id": user, "name": name}}
+    return {"token": token, "room": context.demo_room, "user": {"id": user, "name": name}}
 
 
 PAGES = [viewer_page, overlay_page, safety_page, demo_viewer]

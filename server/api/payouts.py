@@ -14,13 +14,20 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from rules.book import DAY_MS
 from rules.commands import AnyCommand, ApprovePayout, PayPayout, RejectPayout, RequestPayout
 from rules.rows import Payout
-from server.api.access import Caller, backend, caller_of, check_is
+from server.api.access import Caller, check_is
 from server.api.answers import booked, outcome_body
+from server.api.checks import (
+    backend,
+    caller_of,
+    checked_id,
+    checked_text,
+    checked_whole,
+    idempotency_key,
+    shell_of,
+)
 from server.api.context import Context
 from server.api.errors import ApiError
-from server.api.fields import checked_id, checked_text, checked_whole
 from server.api.lists import Limit
-from server.api.request import idempotency_key, shell_of
 from storage import PayoutFacts
 
 TEXT_CHARACTERS_MAX = 200

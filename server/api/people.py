@@ -23,14 +23,21 @@ from rules.commands import (
 )
 from rules.outcomes import GiftsReversed
 from rules.rows import User
-from server.api.access import backend, backend_or
 from server.api.answers import booked, outcome_body
+from server.api.checks import (
+    backend,
+    backend_or,
+    checked_id,
+    checked_switch,
+    checked_text,
+    checked_whole,
+    idempotency_key,
+    shell_of,
+)
 from server.api.context import Context
 from server.api.errors import ApiError
-from server.api.fields import checked_id, checked_switch, checked_text, checked_whole
 from server.api.lists import LIST_MAX, Limit
-from server.api.request import idempotency_key, shell_of
-from server.api.wallets import limits_body, wallet_body
+from server.api.wallets import LimitsBody, limits_body, wallet_fields
 from storage import GiftLine
 
 REVERSED_AT_ONCE = 100
@@ -72,7 +79,7 @@ class Reversal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @put("/users/{user:str}/limits")
 async def set_limits(
     state: State, request: Request[Any, Any, Any], user: FromPath[str], data: JSONBody[LimitsWish]
-) -> dict[str, Any]:
+) -> LimitsBody:
     """Change limits of one's own: a lower one counts at once, a higher one after 24 hours, and
     null goes back to the operator's default."""
     shell = shell_of(state)
@@ -196,7 +203,7 @@ async def show_user(
     found = wallet.user or User(user, "", 0, -1)
     body = {"user": found.id, "name": found.name, "since_ms": _since(found)}
     body |= {"gifted_coins": found.gifted_coins}
-    return body | wallet_body(wallet, shell.policy.limits, now_ms)
+    return body | wallet_fields(wallet, shell.policy.limits, now_ms)
 
 
 @get("/users/{user:str}/export")

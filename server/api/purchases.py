@@ -12,13 +12,21 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from rules.commands import ChargeBack, RefundPurchase, StartPurchase
 from rules.outcomes import PurchaseStarted
 from rules.rows import Purchase
-from server.api.access import backend, caller_of, check_is
+from server.api.access import check_is
 from server.api.answers import booked, outcome_body
+from server.api.checks import (
+    backend,
+    base_url,
+    caller_of,
+    checked_id,
+    checked_text,
+    checked_whole,
+    idempotency_key,
+    shell_of,
+)
 from server.api.context import Context
 from server.api.errors import ApiError
-from server.api.fields import checked_id, checked_text, checked_whole
 from server.api.lists import Limit
-from server.api.request import base_url, idempotency_key, shell_of
 from server.payments import (
     BadNotification,
     ProviderRefused,

@@ -1,45 +1,80 @@
-"""What a request brings along: the server that it is for, its idempotency key, its address."""
+"""What a request brings along, given to each handler that names it: the server that it is for, who
+asks, the key under which it is done once, and the address under which this server is known.
+"""
 
 import secrets
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request
 from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.params import HeaderParameter
 
 from protocol.codec import UNSEEN_CHARACTERS
 from protocol.messages import KEY_CHARACTERS_MAX
+from server.api.access import Caller
 from server.api.context import Context
 from server.api.errors import ApiError
 
+InContext = NamedDependency[Context]
+Asker = NamedDependency[Caller]
+Key = NamedDependency[str]
+BaseUrl = NamedDependency[str]
 
-def shell_of(state: State) -> Context:
-    shell: Context = state.shell
-    return shell
+KeyHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        required=False,
+        description=(
+            f"1 to {KEY_CHARACTERS_MAX} printable characters, yours to choose. The same key with"
+            " the same content gets the first answer again and is done once; with other content it"
+            " is refused with `key_reused`. Without a key each request is a wish of its own."
+        ),
+    ),
+]
 
 
-def idempotency_key(request: Request[Any, Any, Any]) -> str:
+def context_of(state: State) -> Context:
+    context: Context = state.context
+    return context
+
+
+def caller_of(request: Request[Caller, Any, Any]) -> Caller:
+    """Whom the route's guard let in."""
+    return request.user
+
+
+def idempotency_key(given: KeyHeader = None) -> str:
     """The client's key, or one of ours: without a key each request is a wish of its own.
 
     Raises ApiError `malformed`.
     """
-    key: str | None = request.headers.get("Idempotency-Key")
-    if key is None:
+    if given is None:
         return f"http-{secrets.token_hex(16)}"
-    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or UNSEEN_CHARACTERS.search(key):
+    if not 1 <= len(given) <= KEY_CHARACTERS_MAX or UNSEEN_CHARACTERS.search(given):
         sentence = f"`Idempotency-Key` must have 1 to {KEY_CHARACTERS_MAX} printable characters."
         raise ApiError("malformed", sentence)
-    return key
+    return given
 
 
-def base_url(request: Request[Any, Any, Any], shell: Context) -> str:
+def base_url_of(request: Request[Any, Any, Any], context: InContext) -> str:
     """The address under which the one who asks knows this server, without a slash at its end."""
-    if shell.settings.public_url:
-        return shell.settings.public_url.rstrip("/")
+    if context.settings.public_url:
+        return context.settings.public_url.rstrip("/")
     base = str(request.base_url).rstrip("/")
     peer = request.client.host if request.client else ""
     if (
-        peer in shell.settings.trusted_proxies
+        peer in context.settings.trusted_proxies
         and request.headers.get("X-Forwarded-Proto") == "https"
     ):
         base = base.replace("http://", "https://", 1)
     return base
+
+
+DEPENDENCIES = {
+    "context": Provide(context_of, sync_to_thread=False),
+    "caller": Provide(caller_of, sync_to_thread=False),
+    "key": Provide(idempotency_key, sync_to_thread=False),
+    "base_url": Provide(base_url_of, sync_to_thread=False),
+}

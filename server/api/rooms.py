@@ -1,169 +1,187 @@
 """Rooms over HTTP: opening and closing, the log, the board, the catalogue."""
 
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Request, Response, Router, get, post
-from litestar.datastructures import State
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar import Response, Router, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
 
-from protocol.messages import MONEY_MAX
+from protocol.messages import MONEY_MAX, Event
 from rules.commands import CloseRoom, OpenRoom
-from rules.events import Event
-from rules.outcomes import Refused
+from rules.events import Event as LoggedEvent
 from rules.rows import Room
-from server.api.access import backend, backend_or
+from server.api.access import anybody, backend, backend_or_creator
+from server.api.answers import booked, settled, shaped
+from server.api.boards import BoardBody, board_body
 from server.api.context import Context
-from server.api.errors import ApiError, refused
-from server.api.fields import checked_id, checked_text
-from server.api.lists import LIST_MAX, Limit
-from server.api.request import idempotency_key, shell_of
+from server.api.errors import ApiError
+from server.api.fields import Id, Name, RoomId, Title
+from server.api.lists import LIST_MAX, CursorText, Limit, Page
+from server.api.lookup import find_room
+from server.api.request import Asker, InContext, Key
 
 EVENTS_MAX = 1_000
 """The raw log is read by programs that want all of it."""
 
-EventsLimit = Annotated[int, QueryParameter(ge=1, le=EVENTS_MAX)]
-Seq = Annotated[int, QueryParameter(ge=0, le=MONEY_MAX)]
-MaybeSeq = Annotated[int | None, QueryParameter(ge=0, le=MONEY_MAX)]
+EventsLimit = Annotated[
+    int, QueryParameter(ge=1, le=EVENTS_MAX, description=f"How many at once, {EVENTS_MAX} at most.")
+]
+Seq = Annotated[
+    int, QueryParameter(ge=0, le=MONEY_MAX, description="Only events with a larger seq.")
+]
+MaybeSeq = Annotated[
+    int | None,
+    QueryParameter(ge=0, le=MONEY_MAX, description="The board after this seq; now without it."),
+]
+RoomWindow = Annotated[str, QueryParameter(description="Only `session` for a room.")]
 
 
 class RoomOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: RoomId
+    title: Title
+    creator: Id
+    creator_name: Name | None = None
+
+
+class RoomBody(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     title: str
     creator: str
-    creator_name: str | None = None
+    creator_name: str
+    status: Literal["open", "closed"]
+    epoch: str
+    """Names the room's log; another one after a restore."""
+    seq: int
+    """Of the newest event."""
+    total_coins: int
+    viewers: int
+    """Who is watching now."""
 
 
-def room_body(room: Room, viewers: int) -> dict[str, Any]:
-    return {
-        "id": room.id,
-        "title": room.title,
-        "creator": room.creator,
-        "creator_name": room.creator_name,
-        "status": room.status,
-        "epoch": room.epoch,
-        "seq": room.seq,
-        "total_coins": room.total_coins,
-        "viewers": viewers,
-    }
+class RoomPage(Page[RoomBody], frozen=True):
+    """Rooms in order of id."""
 
 
-async def find_room(shell: Context, id: str) -> Room:
-    """The room as the ledger has it. Raises ApiError `unknown_room`."""
-    found = await shell.store.find_room(id)
-    if found is None:
-        raise ApiError("unknown_room", f"There is no room {id}.")
-    return found
+class EventLog(msgspec.Struct, frozen=True):
+    events: list[Event]
+    head: int
+    """The newest seq of the room."""
 
 
-@post("/rooms", status_code=201)
+class CatalogueGift(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    coins: int
+    combo: bool
+    animation: str
+    ttl_ms: int
+    enabled: bool
+
+
+class CatalogueBody(msgspec.Struct, frozen=True):
+    version: str
+    currency: str
+    gifts: list[CatalogueGift]
+
+
+def _body(room: Room, context: Context) -> RoomBody:
+    return shaped(RoomBody, room, viewers=context.viewers(room.id))
+
+
+@post(
+    "/rooms",
+    guards=[backend],
+    status_code=201,
+    answers={200: RoomBody},
+    refuses=["room_exists"],
+)
 async def open_room(
-    state: State, request: Request[Any, Any, Any], data: JSONBody[RoomOpening]
-) -> Response[dict[str, Any]]:
+    context: InContext, caller: Asker, key: Key, data: JSONBody[RoomOpening]
+) -> Response[RoomBody]:
     """Open a room: 201, or 200 when it was opened with the same content before."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
-    checked_id(data.creator, "creator")
     command = OpenRoom(
         actor=caller.actor,
-        key=idempotency_key(request),
-        room=checked_id(data.id, "id"),
-        title=checked_text(data.title, "title", 200),
+        key=key,
+        room=data.id,
+        title=data.title,
         creator=data.creator,
-        creator_name=checked_text(data.creator_name or data.creator, "creator_name", 64),
+        creator_name=data.creator_name or data.creator,
         epoch=secrets.token_hex(8),
     )
-    result = await shell.settlement.ask(command)
-    if isinstance(result.outcome, Refused):
-        raise refused(result.outcome)
-    room = await find_room(shell, data.id)
-    body = room_body(room, shell.viewers(room.id))
+    result = await settled(context, command)
+    body = _body(await find_room(context, data.id), context)
     return Response(body, status_code=200 if result.replayed else 201)
 
 
-@get("/rooms")
-async def list_rooms(
-    state: State, cursor: FromQuery[str] = "", limit: Limit = 50
-) -> dict[str, Any]:
+@get("/rooms", guards=[anybody])
+async def list_rooms(context: InContext, cursor: CursorText = "", limit: Limit = 50) -> RoomPage:
     """Rooms in order of id."""
-    shell = shell_of(state)
-    rooms = await shell.store.rooms(cursor, limit)
-    items = [room_body(room, shell.viewers(room.id)) for room in rooms]
-    return {"items": items, "next_cursor": rooms[-1].id if len(rooms) == limit else None}
+    rooms = await context.store.rooms(cursor, limit)
+    items = [_body(room, context) for room in rooms]
+    return RoomPage(items, rooms[-1].id if len(rooms) == limit else None)
 
 
-@get("/rooms/{room:str}")
-async def show_room(state: State, room: FromPath[str]) -> dict[str, Any]:
+@get("/rooms/{room:str}", guards=[anybody], refuses=["unknown_room"])
+async def show_room(context: InContext, room: FromPath[str]) -> RoomBody:
     """One room."""
-    shell = shell_of(state)
-    return room_body(await find_room(shell, room), shell.viewers(room))
+    return _body(await find_room(context, room), context)
 
 
-@post("/rooms/{room:str}/close", status_code=200)
-async def close_room(
-    state: State, request: Request[Any, Any, Any], room: FromPath[str]
-) -> dict[str, Any]:
+@post(
+    "/rooms/{room:str}/close",
+    guards=[backend_or_creator],
+    status_code=200,
+    refuses=["unknown_room"],
+)
+async def close_room(context: InContext, caller: Asker, key: Key, room: FromPath[str]) -> RoomBody:
     """End the stream: logs `room_closed`, and later gifts are refused."""
-    shell = shell_of(state)
-    found = await find_room(shell, room)
-    caller = backend_or(request, shell, found.creator)
-    command = CloseRoom(actor=caller.actor, key=idempotency_key(request), room=room)
-    result = await shell.settlement.ask(command)
-    if isinstance(result.outcome, Refused):
-        raise refused(result.outcome)
-    return room_body(await find_room(shell, room), shell.viewers(room))
+    await booked(context, CloseRoom(actor=caller.actor, key=key, room=room))
+    return _body(await find_room(context, room), context)
 
 
-@get("/rooms/{room:str}/events")
-async def show_events(
-    state: State, room: FromPath[str], after: Seq = 0, limit: EventsLimit = LIST_MAX
+@get(
+    "/rooms/{room:str}/events",
+    guards=[anybody],
+    answers={200: EventLog},
+    refuses=["unknown_room"],
+)
+async def list_events(
+    context: InContext, room: FromPath[str], after: Seq = 0, limit: EventsLimit = LIST_MAX
 ) -> Response[bytes]:
     """The raw log after a seq: every entry by itself, never merged, nothing left out."""
-    shell = shell_of(state)
-    found = await find_room(shell, room)
-    events: list[Event] = await shell.store.events(room, after, limit)
+    found = await find_room(context, room)
+    events: list[LoggedEvent] = await context.store.events(room, after, limit)
     head = max(found.seq, events[-1].seq if events else 0)
     body = b'{"events":[' + b",".join(event.body for event in events)
     return Response(body + b'],"head":%d}' % head, media_type="application/json")
 
 
-@get("/rooms/{room:str}/board")
+@get("/rooms/{room:str}/board", guards=[anybody], refuses=["unknown_room", "invalid"])
 async def show_board(
-    state: State,
+    context: InContext,
     room: FromPath[str],
-    window: FromQuery[str] = "session",
+    window: RoomWindow = "session",
     limit: Limit = 10,
     as_of: MaybeSeq = None,
-) -> dict[str, Any]:
+) -> BoardBody:
     """The room's top gifters, now or as of any seq of its log."""
-    shell = shell_of(state)
     if window != "session":
         raise ApiError("invalid", "A room's board has the window `session`.", {"field": "window"})
-    found = await find_room(shell, room)
+    found = await find_room(context, room)
     if as_of is None or as_of >= found.seq:
-        as_of, lines = await shell.store.current_board(room, limit)
+        as_of, lines = await context.store.current_board(room, limit)
     else:
-        lines = await shell.store.board(room, as_of, limit)
-    return {
-        "as_of": as_of,
-        "window": window,
-        "top": [
-            {"rank": rank, "user": {"id": line.user, "name": line.name}, "coins": line.coins}
-            for rank, line in enumerate(lines, 1)
-        ],
-    }
+        lines = await context.store.board(room, as_of, limit)
+    return board_body(as_of, window, lines)
 
 
-@get("/catalogue")
-async def show_catalogue(state: State) -> dict[str, Any]:
+@get("/catalogue", guards=[anybody])
+async def show_catalogue(context: InContext) -> CatalogueBody:
     """The gifts that can be sent, as the books have them now."""
-    catalogue = shell_of(state).policy.catalogue
-    return {
-        "version": catalogue.version,
-        "currency": catalogue.currency,
-        "gifts": [msgspec.structs.asdict(gift) for gift in catalogue.gifts],
-    }
+    catalogue = context.policy.catalogue
+    gifts = [shaped(CatalogueGift, gift) for gift in catalogue.gifts]
+    return CatalogueBody(catalogue.version, catalogue.currency, gifts)
 
 
 rooms_router = Router(
@@ -173,7 +191,7 @@ rooms_router = Router(
         list_rooms,
         show_room,
         close_room,
-        show_events,
+        list_events,
         show_board,
         show_catalogue,
     ],

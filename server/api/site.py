@@ -4,17 +4,16 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import CacheControlHeader, State
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.static_files import create_static_files_router
 
-from server.api import errors
+from server.api import description, errors
 from server.api.bank_files import bank_router
+from server.api.body import StrictBody
 from server.api.checkout import CHECKOUT_PAGES
 from server.api.context import Context
 from server.api.corrections import corrections_router
 from server.api.creators import creators_router
-from server.api.description import DESCRIPTIONS
+from server.api.docs_page import DESCRIPTIONS
 from server.api.endpoints import endpoints_router
 from server.api.gifts import gifts_router
 from server.api.operations import operations_router
@@ -23,6 +22,7 @@ from server.api.pages import PAGES
 from server.api.payouts import payouts_router
 from server.api.people import people_router
 from server.api.purchases import purchases_router
+from server.api.request import DEPENDENCIES
 from server.api.rooms import rooms_router
 from server.api.suspense import suspense_router
 from server.api.wallets import wallets_router
@@ -32,9 +32,9 @@ from web import STATIC
 BODY_BYTES_MAX = 64 * 1024
 
 
-def build_site(shell: Context, version: str) -> Litestar:
+def build_site(context: Context, version: str) -> Litestar:
     """Everything that is served over plain HTTP."""
-    origins = list(shell.settings.allowed_origins)
+    origins = list(context.settings.allowed_origins)
     static = create_static_files_router(
         path="/static",
         directories=[STATIC],
@@ -60,7 +60,10 @@ def build_site(shell: Context, version: str) -> Litestar:
             overlays_router,
             operations_router,
         ],
-        state=State({"shell": shell}),
+        state=State({"context": context}),
+        dependencies=DEPENDENCIES,
+        dto=StrictBody,
+        return_dto=None,
         exception_handlers={
             errors.ApiError: errors.on_api_error,
             StoreError: errors.on_store_error,
@@ -69,13 +72,7 @@ def build_site(shell: Context, version: str) -> Litestar:
             RecursionError: errors.on_nesting,
             Exception: errors.on_unknown,
         },
-        openapi_config=OpenAPIConfig(
-            title="largesse",
-            version=version,
-            path="/v1/description",
-            use_handler_docstrings=True,
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-        ),
+        openapi_config=description.config(version),
         cors_config=CORSConfig(
             allow_origins=origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],

@@ -1,68 +1,75 @@
 """What the books could not place: people look at it, and say what came of it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Router, get, post
-from litestar.datastructures import State
-from litestar.params import FromQuery, JSONBody, PathParameter
+from litestar import Router, get, post
+from litestar.params import JSONBody, QueryParameter
 
-from protocol.messages import MONEY_MAX
 from rules.commands import SettleSuspense
 from rules.rows import Suspense
-from server.api.access import admin_or_backend
-from server.api.answers import booked
-from server.api.fields import NOTE_CHARACTERS_MAX, checked_text
-from server.api.lists import Cursor, Limit
-from server.api.request import idempotency_key, shell_of
+from server.api.access import backend_or_admin
+from server.api.answers import booked, shaped
+from server.api.fields import Note, Number
+from server.api.lists import Cursor, Limit, Page
+from server.api.request import Asker, InContext, Key
 
-Entry = Annotated[int, PathParameter(ge=1, le=MONEY_MAX)]
+Settled = Annotated[bool | None, QueryParameter(description="Only those that are settled, or not.")]
 
 
 class Settling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    note: Note
+
+
+class SuspenseBody(msgspec.Struct, frozen=True, kw_only=True):
+    entry: int
+    subject: str
+    """What it is about: a purchase, a payout, a payment."""
+    why: str
     note: str
+    at_ms: int
+    settled_by: str | None
+    settled_note: str | None
 
 
-def _suspense_body(row: Suspense) -> dict[str, Any]:
-    return {
-        "entry": row.id,
-        "subject": row.subject,
-        "why": row.why,
-        "note": row.note,
-        "at_ms": row.at_ms,
-        "settled_by": row.settled_by or None,
-        "settled_note": row.settled_note or None,
-    }
+class SuspensePage(Page[SuspenseBody], frozen=True):
+    """Newest first."""
 
 
-@get("/suspense")
+def _body(row: Suspense) -> SuspenseBody:
+    return shaped(
+        SuspenseBody,
+        row,
+        entry=row.id,
+        settled_by=row.settled_by or None,
+        settled_note=row.settled_note or None,
+    )
+
+
+@get("/suspense", guards=[backend_or_admin])
 async def list_suspense(
-    state: State,
-    request: Request[Any, Any, Any],
-    settled: FromQuery[bool | None] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> dict[str, Any]:
+    context: InContext, settled: Settled = None, cursor: Cursor = None, limit: Limit = 50
+) -> SuspensePage:
     """What the books could not place and a person has to look at, newest first."""
-    shell = shell_of(state)
-    admin_or_backend(request, shell)
-    found = await shell.store.money.suspense(settled, cursor, limit)
+    found = await context.store.money.suspense(settled, cursor, limit)
     next_cursor = str(found[-1].id) if len(found) == limit else None
-    return {"items": [_suspense_body(row) for row in found], "next_cursor": next_cursor}
+    return SuspensePage([_body(row) for row in found], next_cursor)
 
 
-@post("/suspense/{entry:int}/settle", status_code=200)
+@post(
+    "/suspense/{entry:int}/settle",
+    guards=[backend_or_admin],
+    status_code=200,
+    refuses=["unknown_entry", "wrong_state"],
+)
 async def settle_suspense(
-    state: State, request: Request[Any, Any, Any], entry: Entry, data: JSONBody[Settling]
-) -> dict[str, Any]:
+    context: InContext, caller: Asker, key: Key, entry: Number, data: JSONBody[Settling]
+) -> SuspenseBody:
     """Say what came of an entry. No money moves by this."""
-    shell = shell_of(state)
-    caller = admin_or_backend(request, shell)
-    note = checked_text(data.note, "note", NOTE_CHARACTERS_MAX)
-    key = idempotency_key(request)
-    await booked(shell, SettleSuspense(actor=caller.actor, key=key, entry=entry, note=note))
-    [row] = await shell.store.money.suspense(None, entry + 1, 1)
-    return _suspense_body(row)
+    command = SettleSuspense(actor=caller.actor, key=key, entry=entry, note=data.note)
+    await booked(context, command)
+    [row] = await context.store.money.suspense(None, entry + 1, 1)
+    return _body(row)
 
 
 suspense_router = Router(

@@ -1,37 +1,115 @@
 """Wallets over HTTP: grants, statements, and what a user has, owes and may still spend."""
 
-from typing import Annotated, Any
+from typing import Any, Literal
 
 import msgspec
-from litestar import Request, Router, get, post
-from litestar.datastructures import State
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar import Router, get, post
+from litestar.params import JSONBody
 
-from protocol.messages import MONEY_MAX
 from rules.book import DAY_MS
 from rules.commands import Grant
 from rules.levels import level_of
-from rules.outcomes import Granted, Refused
 from rules.policy import SpendingLimits
 from rules.rows import User
 from rules.spending import WINDOWS, Window, own_limit, windows
-from server.api.access import backend, backend_or
-from server.api.answers import outcome_body
-from server.api.errors import refused
-from server.api.fields import checked_id, checked_text, checked_whole
-from server.api.lists import Limit
-from server.api.request import idempotency_key, shell_of
+from server.api.access import backend, backend_or_user
+from server.api.answers import settled, shaped
+from server.api.fields import Amount, Id, Reason, UserInPath
+from server.api.lists import Cursor, Limit, Page
+from server.api.request import Asker, InContext, Key
 from storage import Wallet
+
+LimitName = Literal["daily", "weekly", "monthly", "per_gift"]
 
 
 class Granting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    user: Id
+    coins: Amount
+    reason: Reason
+
+
+class GrantBody(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     coins: int
+    balance_coins: int
+    debt_paid_coins: int
+    """The part of the coins that paid what the user owed."""
+    replayed: bool
+    """The key had been used before, and this is the answer it got then."""
+
+
+class WindowBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit over a day, a week or a month, and what is left of it."""
+
+    limit_coins: int | None
+    source: Literal["own", "default", "first_day"] | None
+    own_coins: int | None
+    spent_coins: int
+    left_coins: int | None
+    frees_ms: int | None
+    """When the oldest of what was spent counts no more."""
+
+
+class RaiseBody(msgspec.Struct, frozen=True, kw_only=True):
+    limit: LimitName
+    coins: int | None
+    """Null: none of one's own."""
+    at_ms: int
+
+
+class LimitsBody(msgspec.Struct, frozen=True, kw_only=True):
+    daily: WindowBody
+    weekly: WindowBody
+    monthly: WindowBody
+    per_gift_coins: int | None
+    raises: list[RaiseBody]
+    """Limits that were raised and do not count yet."""
+    paused_until_ms: int | None
+
+
+class WalletBody(msgspec.Struct, frozen=True, kw_only=True):
+    coins: int
+    millidiamonds_pending: int
+    millidiamonds_available: int
+    millidiamonds_reserved: int
+    diamond_debt_millidiamonds: int
+    coin_debt: int
+    level: int
+    level_hidden: bool
+    frozen: bool
+    spent_today: int
+    limits: LimitsBody
+
+
+class StatementLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A transfer, from the side of this user's account."""
+
+    id: int
+    at_ms: int
+    account: str
+    currency: str
+    amount: int
+    """Below zero where the account lost it."""
+    balance_after: int
     reason: str
+    gift_id: str | msgspec.UnsetType = msgspec.UNSET
+    gift: str | msgspec.UnsetType = msgspec.UNSET
+    quantity: int | msgspec.UnsetType = msgspec.UNSET
+    purchase: str | msgspec.UnsetType = msgspec.UNSET
+    refund: str | msgspec.UnsetType = msgspec.UNSET
+    payout: str | msgspec.UnsetType = msgspec.UNSET
+    correction: int | msgspec.UnsetType = msgspec.UNSET
+    through: str | msgspec.UnsetType = msgspec.UNSET
+    """The UTC day until whose end the diamonds were earned that became available."""
+    note: str | msgspec.UnsetType = msgspec.UNSET
 
 
-def wallet_body(wallet: Wallet, limits: SpendingLimits, now_ms: int) -> dict[str, Any]:
-    """`GET /v1/users/{user}/wallet`. Limits of somebody unknown are those of a new account."""
+class StatementPage(Page[StatementLine], frozen=True):
+    """Every transfer that touched the user's accounts, newest first."""
+
+
+def wallet_fields(wallet: Wallet, limits: SpendingLimits, now_ms: int) -> dict[str, Any]:
+    """The fields of a WalletBody. Limits of somebody unknown are those of a new account."""
     user = wallet.user or User("", "", 0, -1)
     return {
         "coins": wallet.coins,
@@ -53,92 +131,68 @@ def _spent_today(user: User, now_ms: int) -> int:
     return sum(row.coins for row in user.days if row.unit == now_ms // DAY_MS)
 
 
-def limits_body(user: User, limits: SpendingLimits, now_ms: int) -> dict[str, Any]:
+def limits_body(user: User, limits: SpendingLimits, now_ms: int) -> LimitsBody:
     """Every limit with what is left of it. For 24 hours it is the one that allows least."""
     applying = list(windows(user, limits, now_ms))
-    body: dict[str, Any] = {name: _window_body(user, name, applying, now_ms) for name in WINDOWS}
     paused = user.paused_until_ms
-    return body | {
-        "per_gift_coins": own_limit(user, "per_gift", now_ms),
-        "raises": [
-            {"limit": name, "coins": waiting.coins, "at_ms": waiting.at_ms}
+    return LimitsBody(
+        **{name: _window_body(user, name, applying, now_ms) for name in WINDOWS},
+        per_gift_coins=own_limit(user, "per_gift", now_ms),
+        raises=[
+            shaped(RaiseBody, waiting, limit=name)
             for name, waiting in user.raises.items()
             if waiting.at_ms > now_ms
         ],
-        "paused_until_ms": paused if paused > now_ms else None,
-    }
+        paused_until_ms=paused if paused > now_ms else None,
+    )
 
 
-def _window_body(user: User, name: str, applying: list[Window], now_ms: int) -> dict[str, Any]:
+def _window_body(user: User, name: str, applying: list[Window], now_ms: int) -> WindowBody:
     own = own_limit(user, name, now_ms)
     same = [window for window in applying if window.name == name]
     if not same:
-        return {
-            "limit_coins": None,
-            "source": None,
-            "own_coins": own,
-            "spent_coins": 0,
-            "left_coins": None,
-            "frees_ms": None,
-        }
+        return WindowBody(
+            limit_coins=None,
+            source=None,
+            own_coins=own,
+            spent_coins=0,
+            left_coins=None,
+            frees_ms=None,
+        )
     window = min(same, key=lambda one: one.left_coins)
-    return {
-        "limit_coins": window.limit_coins,
-        "source": window.source,
-        "own_coins": own,
-        "spent_coins": window.spent_coins,
-        "left_coins": window.left_coins,
-        "frees_ms": window.buckets[0][0] if window.buckets else None,
-    }
+    frees_ms = window.buckets[0][0] if window.buckets else None
+    return shaped(WindowBody, window, own_coins=own, frees_ms=frees_ms)
 
 
-@post("/grants", status_code=201)
-async def grant(
-    state: State, request: Request[Any, Any, Any], data: JSONBody[Granting]
-) -> dict[str, Any]:
+@post("/grants", guards=[backend], status_code=201, refuses=["bad_quantity"])
+async def grant_coins(
+    context: InContext, caller: Asker, key: Key, data: JSONBody[Granting]
+) -> GrantBody:
     """Put coins into a wallet without a payment: promotions, tests, play money."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
     command = Grant(
-        actor=caller.actor,
-        key=idempotency_key(request),
-        user=checked_id(data.user, "user"),
-        coins=await checked_whole(request, "coins"),
-        reason=checked_text(data.reason, "reason", 200),
+        actor=caller.actor, key=key, user=data.user, coins=data.coins, reason=data.reason
     )
-    result = await shell.settlement.ask(command)
-    if isinstance(result.outcome, Refused):
-        raise refused(result.outcome)
-    assert isinstance(result.outcome, Granted)
-    body = outcome_body(result.outcome)
-    return body | {"replayed": result.replayed}
+    result = await settled(context, command)
+    return shaped(GrantBody, result.outcome, replayed=result.replayed)
 
 
-@get("/users/{user:str}/wallet")
-async def show_wallet(
-    state: State, request: Request[Any, Any, Any], user: FromPath[str]
-) -> dict[str, Any]:
+@get("/users/{user:str}/wallet", guards=[backend_or_user])
+async def show_wallet(context: InContext, user: UserInPath) -> WalletBody:
     """What a user has, owes, has spent since midnight UTC and may still spend."""
-    shell = shell_of(state)
-    backend_or(request, shell, checked_id(user, "user"))
-    return wallet_body(await shell.store.wallet(user), shell.policy.limits, shell.clock())
+    wallet = await context.store.wallet(user)
+    return WalletBody(**wallet_fields(wallet, context.policy.limits, context.clock()))
 
 
-@get("/users/{user:str}/statement")
+@get("/users/{user:str}/statement", guards=[backend_or_user])
 async def show_statement(
-    state: State,
-    request: Request[Any, Any, Any],
-    user: FromPath[str],
-    cursor: Annotated[int | None, QueryParameter(ge=1, le=MONEY_MAX)] = None,
-    limit: Limit = 50,
-) -> dict[str, Any]:
+    context: InContext, user: UserInPath, cursor: Cursor = None, limit: Limit = 50
+) -> StatementPage:
     """Every transfer that touched the user's accounts, newest first, with the balance after it."""
-    shell = shell_of(state)
-    backend_or(request, shell, checked_id(user, "user"))
-    items, more = await shell.store.statement(user, cursor, limit)
-    return {"items": items, "next_cursor": str(items[-1]["id"]) if more else None}
+    lines, more = await context.store.statement(user, cursor, limit)
+    items = [StatementLine(**line) for line in lines]
+    return StatementPage(items, str(items[-1].id) if more else None)
 
 
 wallets_router = Router(
-    path="/v1", route_handlers=[grant, show_wallet, show_statement], tags=["wallets"]
+    path="/v1", route_handlers=[grant_coins, show_wallet, show_statement], tags=["wallets"]
 )

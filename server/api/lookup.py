@@ -1,0 +1,13 @@
+"""What a path names, as the ledger has it, or the refusal that says there is no such thing."""
+
+from rules.rows import Room
+from server.api.context import Context
+from server.api.errors import ApiError
+
+
+async def find_room(context: Context, id: str) -> Room:
+    """The room. Raises ApiError `unknown_room`."""
+    found = await context.store.find_room(id)
+    if found is None:
+        raise ApiError("unknown_room", f"There is no room {id}.")
+    return found
