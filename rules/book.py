@@ -37,8 +37,6 @@ from rules.rows import (
     User,
 )
 
-DAY_MS = 86_400_000
-
 RareRow = Purchase | Refund | Payout | Suspense | Correction | Endpoint | Creator
 """Rows with an id that no gift writes, or that many gifts of a batch share."""
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from rules.policy import Policy
+from rules.review import PayoutFacts
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
@@ -234,8 +235,10 @@ class ReleaseDiamonds(Command, frozen=True, kw_only=True, tag="release_diamonds"
 class RequestPayout(Command, frozen=True, kw_only=True, tag="request_payout"):
     creator: str
     millidiamonds: int
+    facts: PayoutFacts | None = None
+    """What the flags are found from."""
     flags: tuple[str, ...] = ()
-    """What a reviewer should look at; found by the server when it was asked."""
+    """Under a policy without review rules: what the server found by itself."""
 
 
 class ApprovePayout(Command, frozen=True, kw_only=True, tag="approve_payout"):
@@ -384,7 +387,7 @@ def fingerprint(command: AnyCommand) -> str:
         case RefundPurchase():
             content = (msgspec.structs.replace(command, key="", refund=""),)
         case RequestPayout():
-            content = (msgspec.structs.replace(command, key="", flags=()),)
+            content = (msgspec.structs.replace(command, key="", facts=None, flags=()),)
         case _:
             content = (command,)
     return hashlib.blake2b(write(content), digest_size=16).hexdigest()

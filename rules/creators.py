@@ -4,8 +4,9 @@ Diamonds are pending by the UTC day on which they were earned, become available 
 they have been pending for `hold_days`, and only then can be paid out.
 """
 
-from rules.book import DAY_MS, Book
+from rules.book import Book
 from rules.commands import ReleaseDiamonds, SetRate
+from rules.days import DAY_MS
 from rules.ledger import SYSTEM, AccountCode, Reason
 from rules.outcomes import DiamondsReleased, RateSet, TakenBack
 from rules.policy import Policy

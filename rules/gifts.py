@@ -8,10 +8,11 @@ it: no later change of the catalogue or the policy touches a gift of the past.
 from typing import Any, NamedTuple
 
 from rules import creators, events, spending
-from rules.book import DAY_MS, Book
+from rules.book import Book
 from rules.catalogue import Gift
 from rules.combos import continue_combo
 from rules.commands import HideGift, RetractGift, ReverseGifts, SendGift
+from rules.days import DAY_MS
 from rules.events import Giving
 from rules.ledger import MONEY_MAX, SYSTEM, AccountCode, Reason
 from rules.levels import level_of

@@ -5,6 +5,8 @@ payout ends `paid` or `rejected` and stays so: an answer of the bank that contra
 nothing and is listed for a person.
 """
 
+from msgspec import UNSET
+
 from rules.book import Book
 from rules.commands import (
     ApprovePayout,
@@ -16,13 +18,12 @@ from rules.commands import (
 from rules.creators import pay_diamond_debt
 from rules.ledger import SYSTEM, AccountCode, Reason
 from rules.outcomes import PayoutChanged
-from rules.policy import PayoutRules
+from rules.policy import PayoutRules, Policy
 from rules.refusals import RefusalCode
 from rules.results import Result, refuse
-from rules.rows import Payout
+from rules.review import FIRST, payout_flags
+from rules.rows import Creator, Payout
 from rules.suspense import suspend
-
-FIRST = "first_payout"
 
 
 def request(book: Book, command: RequestPayout, now_ms: int) -> Result:
@@ -32,9 +33,7 @@ def request(book: Book, command: RequestPayout, now_ms: int) -> Result:
         return refusal
     policy, creator = book.policy, book.creator(command.creator)
     rules = policy.payouts if policy else PayoutRules()
-    flags = list(command.flags)
-    if rules.review_first and not creator.payouts_paid:
-        flags.insert(0, FIRST)
+    flags = _flags(policy, command, creator, now_ms)
     automatic = command.millidiamonds <= rules.automatic_millidiamonds and not flags
     row = Payout(
         f"payout-{book.next_command}",
@@ -53,6 +52,18 @@ def request(book: Book, command: RequestPayout, now_ms: int) -> Result:
     creator.payout = row.id
     book.payouts[row.id] = row
     return _changed(book, row)
+
+
+def _flags(
+    policy: Policy | None, command: RequestPayout, creator: Creator, now_ms: int
+) -> list[str]:
+    """Why a person should look at it."""
+    flags = command.flags
+    if policy is not None and policy.review is not UNSET:
+        flags = payout_flags(command.facts, policy, policy.review, now_ms)
+    rules = policy.payouts if policy else PayoutRules()
+    first = rules.review_first and not creator.payouts_paid
+    return [FIRST, *flags] if first else list(flags)
 
 
 def _not_now(book: Book, command: RequestPayout) -> Result | None:

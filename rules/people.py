@@ -2,7 +2,7 @@
 
 from msgspec import UNSET
 
-from rules.book import DAY_MS, Book
+from rules.book import Book
 from rules.commands import (
     FORGOTTEN,
     EraseUser,
@@ -12,6 +12,7 @@ from rules.commands import (
     SetLimits,
     Unfreeze,
 )
+from rules.days import DAY_MS
 from rules.events import forget, speaks_of
 from rules.outcomes import (
     AccountFrozen,

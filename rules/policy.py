@@ -35,6 +35,21 @@ class PayoutRules(msgspec.Struct, frozen=True, kw_only=True):
     """How much one minor unit of money is: a diamond is a cent."""
 
 
+class ReviewRules(msgspec.Struct, frozen=True, kw_only=True):
+    """When a payout needs a person to look at it."""
+
+    top_sender_percent: int = 60
+    """More than this came from one giver,"""
+    top_sender_coins_min: int = 1_000
+    """if they gave at least so much: a small creator's one fan is nothing to look at."""
+    new_senders_percent: int = 50
+    """More than this came from accounts of that week."""
+    anonymous_percent: int = 50
+    """More than this is on no board."""
+    look_back_days: int = 8
+    """Before the hold: a week of the money that is paid out now, and not of what came since."""
+
+
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """How many of a thing there may be, because each is a row for ever; 0 means no bound."""
 
@@ -58,9 +73,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     limits: SpendingLimits = SpendingLimits()
     payouts: PayoutRules = PayoutRules()
     shop: Shop = Shop()
+    # Left out of policies that are older than these: their journals replay as they were written.
     bounds: Bounds | UnsetType = UNSET
-    """Left out of policies that are older than the bounds, whose journals must replay as they were
-    written: nothing was bounded then."""
+    """Without them nothing was bounded."""
+    review: ReviewRules | UnsetType = UNSET
+    """Without them the server found the flags of a payout by itself, and the command has them."""
 
 
 def bounds_of(policy: Policy | None) -> Bounds:

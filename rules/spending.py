@@ -12,14 +12,13 @@ that were bought: it protects money, and granted coins cost none.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rules.book import DAY_MS
+from rules.days import DAY_MS, HOUR_MS
 from rules.outcomes import Lots
 from rules.policy import Policy, SpendingLimits
 from rules.refusals import RefusalCode
 from rules.results import Reminder, Result, refuse
 from rules.rows import Bucket, Lot, User
 
-HOUR_MS = 3_600_000
 WINDOWS = {"daily": "24 hours", "weekly": "7 days", "monthly": "30 days"}
 _CODES = {
     "daily": RefusalCode.LIMIT_DAILY,

@@ -30,7 +30,7 @@ from rules import shop
 from rules.catalogue import CatalogueError
 from rules.commands import SetPolicy
 from rules.outcomes import PolicySet
-from rules.policy import Bounds, PayoutRules, Policy, SpendingLimits
+from rules.policy import Bounds, PayoutRules, Policy, ReviewRules, SpendingLimits
 from server import auth, logs
 from server.api import Context, Rates, build_site
 from server.clock import now_ms
@@ -205,6 +205,7 @@ def _policy(settings: Settings) -> Policy:
         ),
         shop=prices,
         bounds=Bounds(),
+        review=ReviewRules(),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from storage.exports import Line, export_file, export_text, trial_balance_file
 from storage.leases import Lease, Leases
-from storage.money import BoardLine, EarningLine, GiftLine, PayoutFacts
+from storage.money import BoardLine, EarningLine, GiftLine
 from storage.sqlite.audit.checks import Audit, Check, audit_file
 from storage.sqlite.backup import backup_file, migrate_file, restore_file
 from storage.store import (
@@ -32,7 +32,6 @@ __all__ = [
     "LeaseLost",
     "Leases",
     "Line",
-    "PayoutFacts",
     "RoomState",
     "Store",
     "StoreBroken",

@@ -8,6 +8,7 @@ database cannot be read.
 
 from typing import Any, NamedTuple, Protocol
 
+from rules.review import PayoutFacts
 from rules.rows import Correction, Creator, Endpoint, Payout, Purchase, Refund, Suspense, User
 
 
@@ -34,23 +35,6 @@ class GiftLine(NamedTuple):
     coins: int
     millidiamonds: int
     at_ms: int
-
-
-class PayoutFacts(NamedTuple):
-    """Of a creator's last days, for who reviews a payout."""
-
-    earned_coins: int
-    """Given in all, anonymously too."""
-    coins: int
-    """Given publicly."""
-    top_coins: int
-    """By the one who gave most."""
-    new_sender_coins: int
-    """By accounts that were younger than 7 days then."""
-    gave_back: bool
-    """The creator gave to one of their own top givers."""
-    charged_back: bool
-    """A giver has had a purchase charged back."""
 
 
 class MoneyReads(Protocol):
@@ -98,7 +82,7 @@ class MoneyReads(Protocol):
         """Approved payouts of creators whose account is not frozen; `before` is as above."""
 
     async def payout_facts(self, creator: str, from_day: int) -> PayoutFacts:
-        """What speaks for a look at what the creator earned since that UTC day."""
+        """What the creator earned since that UTC day, and from whom."""
 
     async def suspense(
         self, settled: bool | None, before: int | None, limit: int

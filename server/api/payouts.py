@@ -11,8 +11,8 @@ from litestar import Request, Router, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from rules.book import DAY_MS
 from rules.commands import AnyCommand, ApprovePayout, PayPayout, RejectPayout, RequestPayout
+from rules.review import first_day
 from rules.rows import Payout
 from server.api.access import Caller, check_is
 from server.api.answers import booked, outcome_body
@@ -28,21 +28,9 @@ from server.api.checks import (
 from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.lists import Limit
-from storage import PayoutFacts
 
 TEXT_CHARACTERS_MAX = 200
 """Of a bank's reference and of a reason."""
-
-TOP_SENDER_PERCENT = 60
-TOP_SENDER_COINS_MIN = 1_000
-"""A small creator's one fan is nothing to look at; 1,000 coins are some 10 USD."""
-NEW_SENDERS_PERCENT = 50
-"""Most of it came from accounts of this week: stolen cards are spent within days."""
-
-ANONYMOUS_PERCENT = 50
-"""Most of it is on no board: a person has to look where it came from."""
-LOOK_BACK_DAYS = 8
-"""Before the hold: a week of the money that is paid out now, and not of what came since."""
 
 PayoutStatus = Literal["requested", "approved", "paid", "rejected"]
 MaybeStatus = Annotated[PayoutStatus | None, QueryParameter()]
@@ -60,20 +48,6 @@ class Payment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Rejection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
-
-
-def payout_flags(facts: PayoutFacts) -> tuple[str, ...]:
-    """What a reviewer should look at before money leaves."""
-    top = facts.top_coins * 100 > facts.coins * TOP_SENDER_PERCENT
-    found = {
-        "one_sender": top and facts.top_coins >= TOP_SENDER_COINS_MIN,
-        "new_senders": facts.new_sender_coins * 100 > facts.coins * NEW_SENDERS_PERCENT,
-        "anonymous_senders": (facts.earned_coins - facts.coins) * 100
-        > facts.earned_coins * ANONYMOUS_PERCENT,
-        "gives_back": facts.gave_back,
-        "charged_back_senders": facts.charged_back,
-    }
-    return tuple(flag for flag, holds in found.items() if holds)
 
 
 def payout_body(row: Payout) -> dict[str, Any]:
@@ -101,13 +75,13 @@ async def request_payout(
     shell = shell_of(state)
     caller = caller_of(request, shell)
     creator = _creator(caller)
-    from_day = shell.clock() // DAY_MS - shell.policy.hold_days - LOOK_BACK_DAYS
+    from_day = first_day(shell.policy, shell.clock())
     command = RequestPayout(
         actor=caller.actor,
         key=idempotency_key(request),
         creator=creator,
         millidiamonds=await checked_whole(request, "millidiamonds"),
-        flags=payout_flags(await shell.store.money.payout_facts(creator, from_day)),
+        facts=await shell.store.money.payout_facts(creator, from_day),
     )
     return outcome_body(await booked(shell, command))
 

@@ -6,8 +6,8 @@ import msgspec
 from litestar import Router, get, post
 from litestar.params import JSONBody
 
-from rules.book import DAY_MS
 from rules.commands import Grant
+from rules.days import DAY_MS
 from rules.levels import level_of
 from rules.policy import SpendingLimits
 from rules.rows import User

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import orjson
 
+from rules.days import DAY_MS
+from rules.review import NEW_SENDER_DAYS, PayoutFacts
 from rules.rows import (
     Correction,
     Creator,
@@ -20,7 +22,7 @@ from rules.rows import (
     Suspense,
     User,
 )
-from storage.money import BoardLine, EarningLine, GiftLine, PayoutFacts
+from storage.money import BoardLine, EarningLine, GiftLine
 from storage.sqlite.rows import rows_of
 from storage.tables import (
     CORRECTION,
@@ -34,8 +36,6 @@ from storage.tables import (
     Row,
     Table,
 )
-
-DAY_MS = 86_400_000
 
 
 def rows_where(
@@ -258,35 +258,55 @@ def _gifts_of(
     return [GiftLine(*row) for row in rows]
 
 
-def _payout_facts(connection: sqlite3.Connection, creator: str, from_day: int) -> PayoutFacts:
-    """What a reviewer should know of the days from this one on."""
-    rows = connection.execute(
-        "SELECT d.user, sum(d.coins) AS total,"
-        f" sum(d.coins * (d.day * {DAY_MS} - u.since_ms < {7 * DAY_MS})) FROM creator_day AS d"
-        " JOIN user AS u ON u.id = d.user WHERE d.creator = ? AND d.day >= ?"
-        " GROUP BY d.user HAVING total > 0 ORDER BY total DESC LIMIT 1000",
-        (creator, from_day),
-    ).fetchall()
-    top = [row[0] for row in rows[:20]]
-    back = connection.execute(
-        "SELECT count(*) FROM creator_day WHERE user = ?1 AND day >= ?2 AND coins > 0"
-        " AND creator IN (SELECT value FROM json_each(?3))",
-        (creator, from_day, orjson.dumps(top).decode()),
-    ).fetchone()[0]
-    charged_back = connection.execute(
-        "SELECT count(*) FROM purchase WHERE status = 'charged_back'"
-        " AND user IN (SELECT value FROM json_each(?))",
-        (orjson.dumps([row[0] for row in rows]).decode(),),
-    ).fetchone()[0]
-    earned = connection.execute(
-        "SELECT coalesce(sum(coins), 0) FROM earning WHERE creator = ? AND day >= ?",
-        (creator, from_day),
-    ).fetchone()[0]
+_GIVERS = f"""
+SELECT user, coins, sum(coins) OVER (), sum(new_coins) OVER ()
+FROM (SELECT d.user, sum(d.coins) AS coins,
+             sum(d.coins * (d.day * {DAY_MS} - u.since_ms < {NEW_SENDER_DAYS * DAY_MS}))
+               AS new_coins
+      FROM creator_day AS d JOIN user AS u ON u.id = d.user WHERE d.creator = ? AND d.day >= ?
+      GROUP BY d.user HAVING sum(d.coins) > 0)
+ORDER BY coins DESC, user LIMIT 1000
+"""
+"""The thousand that gave most, to be looked through for chargebacks; each with the sums of all."""
+RING = 20
+"""Top givers whose own rooms are looked at for gifts back."""
+
+
+def payout_facts(connection: sqlite3.Connection, creator: str, from_day: int) -> PayoutFacts:
+    """What a reviewer should know of the days from this one on, as of one moment."""
+    connection.execute("BEGIN")
+    try:
+        return _gather(connection, creator, from_day)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _gather(connection: sqlite3.Connection, creator: str, from_day: int) -> PayoutFacts:
+    givers = connection.execute(_GIVERS, (creator, from_day)).fetchall()
+    as_of, earned, back, charged_back = connection.execute(
+        """
+        SELECT (SELECT coalesce(max(id), 0) FROM command),
+               (SELECT coalesce(sum(coins), 0) FROM earning WHERE creator = ?1 AND day >= ?2),
+               EXISTS (SELECT 1 FROM creator_day WHERE user = ?1 AND day >= ?2 AND coins > 0
+                       AND creator IN (SELECT value FROM json_each(?3))),
+               EXISTS (SELECT 1 FROM purchase WHERE status = 'charged_back'
+                       AND user IN (SELECT value FROM json_each(?4)))
+        """,
+        (
+            creator,
+            from_day,
+            orjson.dumps([giver[0] for giver in givers[:RING]]).decode(),
+            orjson.dumps([giver[0] for giver in givers]).decode(),
+        ),
+    ).fetchone()
+    _, top_coins, coins, new_coins = givers[0] if givers else ("", 0, 0, 0)
     return PayoutFacts(
+        as_of=as_of,
+        from_day=from_day,
         earned_coins=earned,
-        coins=sum(row[1] for row in rows),
-        top_coins=rows[0][1] if rows else 0,
-        new_sender_coins=sum(row[2] for row in rows),
+        coins=coins,
+        top_coins=top_coins,
+        new_sender_coins=new_coins,
         gave_back=bool(back),
         charged_back=bool(charged_back),
     )
@@ -433,7 +453,7 @@ class SqliteMoney:
         return found
 
     async def payout_facts(self, creator: str, from_day: int) -> PayoutFacts:
-        found: PayoutFacts = await self._ask(_payout_facts, creator, from_day)
+        found: PayoutFacts = await self._ask(payout_facts, creator, from_day)
         return found
 
     async def personal(self, user: str) -> dict[str, Any]:

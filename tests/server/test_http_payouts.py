@@ -7,14 +7,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from kit.building.buying import now_ms
 from kit.building.earning import EARNS, asked, diamonds, earn, open_payout
 from kit.servers.http_asking import bearer, get, post, refused
 from kit.servers.serving import live
-from server.api.payouts import payout_flags
-from storage import PayoutFacts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+DAY_MS = 86_400_000
 ROW = {"payout", "creator", "status", "millidiamonds", "amount_minor", "currency", "flags"}
 SHOWN = ROW | {"requested_ms", "decided_ms", "reference", "reason"}
 
@@ -298,44 +298,24 @@ async def test_a_wrong_question_is_refused(stage, query):
 # --- what a reviewer is shown --------------------------------------------------------------------
 
 
-def facts(
-    coins=0, top_coins=0, new_sender_coins=0, gave_back=False, charged_back=False, anonymous=0
-):
-    return PayoutFacts(
-        coins + anonymous, coins, top_coins, new_sender_coins, gave_back, charged_back
-    )
-
-
-@pytest.mark.parametrize(
-    ("seen", "flags"),
-    [
-        (facts(), ()),
-        (facts(coins=1_600, top_coins=960), ()),  # 60 percent, and below 1,000 coins
-        (facts(coins=2_000, top_coins=1_200), ()),
-        (facts(coins=2_000, top_coins=1_201), ("one_sender",)),
-        (facts(coins=999, top_coins=999), ()),
-        (facts(coins=1_000, top_coins=1_000), ("one_sender",)),
-        (facts(coins=10, new_sender_coins=5), ()),
-        (facts(coins=10, new_sender_coins=6), ("new_senders",)),
-        (facts(coins=10, anonymous=10), ()),
-        (facts(coins=10, anonymous=11), ("anonymous_senders",)),
-        (facts(gave_back=True), ("gives_back",)),
-        (facts(charged_back=True), ("charged_back_senders",)),
-        (
-            facts(2_000, 2_000, 2_000, True, True),
-            ("one_sender", "new_senders", "gives_back", "charged_back_senders"),
-        ),
-    ],
-)
-async def test_what_is_flagged(seen, flags):
-    assert payout_flags(seen) == flags
-
-
 async def test_a_payout_from_one_new_sender_is_flagged(stage):
     await earn(stage, coins=2_000)
     made = (await asked(stage, 100_000)).json()
     assert made["flags"] == ["one_sender", "new_senders"]
     assert (await stage.get(f"payouts/{made['payout']}"))["flags"] == made["flags"]
+
+
+async def test_what_the_flags_were_found_from_is_kept(stage):
+    await earn(stage, coins=40)
+    today = now_ms() // DAY_MS
+    assert (await asked(stage, 10_000)).status_code == 201
+    money = stage.server.shell.store.money
+    numbers = await money.commands_of(stage.creator)
+    [found] = [one["command"] for one in await money.commands(numbers)]
+    facts = found["facts"]
+    assert 0 < facts.pop("as_of") < numbers[0]
+    assert facts.pop("from_day") in (today - 8, today - 7), "there is no hold here"
+    assert facts == {"earned_coins": 40, "coins": 40, "top_coins": 40, "new_sender_coins": 40}
 
 
 async def test_a_ring_is_flagged(stage):

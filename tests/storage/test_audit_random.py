@@ -11,11 +11,13 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from kit.building import builders as b
 from kit.building.ledgers import NOW_MS, book, new_ledger
 from kit.disks.tampering import failed
 from storage.sqlite.audit.checks import audit_connection
+from storage.sqlite.money_reads import payout_facts
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -69,6 +71,8 @@ class Life:
                 "review_first": pick([True, False]),
                 "millidiamonds_per_minor": pick([1, 100, 1_000]),
             },
+            review=pick([UNSET, {}, {"top_sender_coins_min": 60}, {"look_back_days": 1}]),
+            bounds=pick([UNSET, {"pending_purchases_max": 2, "endpoints_max": 1}]),
             shop={"coin_price_micros": pick([10_000, 9_999, 123])},
         )
 
@@ -124,9 +128,14 @@ class Life:
         begins, ends = self.now_ms + self.chance.randrange(DAY_MS), self.now_ms + 3 * DAY_MS
         terms = {"from_ms": pick([None, begins]), "until_ms": pick([None, ends])}
         rate = b.set_rate(name, pick([0, 100, 600, 1_000]), **terms)
-        wishes: list[Any] = [rate, *[b.release(name)] * 3, *[b.request_payout(name, wanted)] * 2]
+        wishes: list[Any] = [rate, *[b.release(name)] * 3, *[self.payout(name, wanted)] * 2]
         wishes += [b.approve_payout(payout)] * 2 + [b.pay_payout(payout), b.reject_payout(payout)]
         return pick([*wishes, b.payout_result(payout, pick([True, False]))])
+
+    def payout(self, name: str, wanted: int) -> Any:
+        days = self.chance.choice([1, 2, 8, 9, 15])
+        facts = payout_facts(self.connection, name, self.now_ms // DAY_MS - days)
+        return b.request_payout(name, wanted, facts=self.chance.choice([facts, facts, None]))
 
     def take_back(self) -> Any:
         gift_id = self.any("SELECT room || ':' || seq FROM event WHERE kind = 'gift'", "r1:1")

@@ -1,5 +1,6 @@
 """The audit's questions about creators: earning, holding, releasing, taking back, paying out."""
 
+from rules.review import NEW_SENDER_DAYS
 from storage.sqlite.audit.gifts_sql import RATES
 from storage.sqlite.audit.question import (
     ACCEPTED,
@@ -7,6 +8,7 @@ from storage.sqlite.audit.question import (
     POLICY_OF,
     RARE,
     RETRACTED,
+    STEPS,
     TAKEN,
     Question,
 )
@@ -277,4 +279,98 @@ PAYOUTS = Question(
     """,
 )
 
-QUESTIONS = (RETRACTIONS, EARNED, RELEASES, PENDING, CREATORS, PAYOUTS)
+
+def _flag(name: str, part: str, percent: str, whole: str, condition: str = "1") -> str:
+    test = f"{part} * 100 > {whole} * (policy ->> '$.review.{percent}') AND {condition}"
+    return f"""iif({test}, '"{name}",', '')"""
+
+
+_FOUND = " || ".join(
+    (
+        _flag(
+            "one_sender",
+            "top_coins",
+            "top_sender_percent",
+            "coins",
+            "top_coins >= (policy ->> '$.review.top_sender_coins_min')",
+        ),
+        _flag("new_senders", "new_sender_coins", "new_senders_percent", "coins"),
+        _flag("anonymous_senders", "(earned_coins - coins)", "anonymous_percent", "earned_coins"),
+        """iif(gave_back, '"gives_back",', '')""",
+        """iif(charged_back, '"charged_back_senders",', '')""",
+    )
+)
+_FACTS = ("earned_coins", "coins", "top_coins", "new_sender_coins", "gave_back", "charged_back")
+
+REVIEWS = Question(
+    "reviews",
+    "{} payouts were asked for; {} had something to look at, by what had been given until then, and"
+    " the policy.",
+    "SELECT count(*), count(*) FILTER (WHERE flags <> '[]') FROM payout",
+    f"""
+    WITH RECURSIVE rare AS MATERIALIZED ({RARE}), paid AS MATERIALIZED (
+      SELECT CAST(outcome ->> 'creator' AS TEXT) AS creator, min(id) AS id FROM rare
+      WHERE what = 'payout' AND outcome ->> 'status' = 'paid' GROUP BY 1
+    ), asked AS MATERIALIZED (
+      SELECT r.id, CAST(r.outcome ->> 'creator' AS TEXT) AS creator, r.at_ms, r.outcome,
+             coalesce(r.outcome -> 'flags', '[]') AS flags,
+             coalesce(r.body -> 'flags', '[]') AS said,
+             r.body ->> '$.facts.as_of' AS as_of, r.body ->> '$.facts.from_day' AS from_day,
+             {", ".join(f"coalesce(r.body ->> '$.facts.{n}', 0) AS {n}" for n in _FACTS)},
+             q.body AS policy
+      FROM rare AS r LEFT JOIN policy AS q ON q.command = {POLICY_OF.format("r.id")}
+      WHERE r.kind = 'request_payout'
+    ), judged AS (
+      SELECT a.*, a.at_ms / {DAY_MS} - (policy ->> 'hold_days')
+                  - (policy ->> '$.review.look_back_days') AS first_day,
+             (policy ->> '$.payouts.review_first') AND coalesce(p.id, a.id) >= a.id AS first
+      FROM asked AS a LEFT JOIN paid AS p ON p.creator = a.creator
+    ), expected AS (
+      SELECT id, creator, flags, outcome, policy, '[' || rtrim(
+               iif(first, '"first_payout",', '') ||
+               CASE WHEN policy -> 'review' IS NULL THEN trim(said, '[]')
+                    WHEN (from_day IN (first_day, first_day - 1)) IS NOT 1
+                      THEN '"unknown_senders"' ELSE {_FOUND} END, ',') || ']' AS wanted
+      FROM judged
+    ), step AS MATERIALIZED (
+      SELECT command, at_ms / {DAY_MS} AS day, sender, CAST(creator AS TEXT) AS creator, public,
+             sign * coins AS coins FROM ({STEPS})
+    ), clock AS MATERIALIZED (
+      SELECT id, max(at_ms) OVER (ORDER BY id) / {DAY_MS} AS day FROM batch
+    ), span (id, creator, as_of, day, last) AS (
+      SELECT a.id, a.creator, a.as_of, a.from_day, k.day FROM asked AS a
+      CROSS JOIN command AS c ON c.id = a.as_of CROSS JOIN clock AS k ON k.id = c.batch
+      UNION ALL SELECT id, creator, as_of, day + 1, last FROM span WHERE day < last
+    ), given AS (
+      SELECT s.id, sum(g.coins) AS earned, sum(g.coins * g.public) AS coins,
+             sum(g.coins * g.public * (g.day * {DAY_MS} - u.since_ms < {NEW_SENDER_DAYS * DAY_MS}))
+               AS new_coins
+      FROM span AS s CROSS JOIN step AS g
+        ON g.creator = s.creator AND g.day = s.day AND g.command <= s.as_of
+      CROSS JOIN user AS u ON u.id = g.sender GROUP BY s.id, g.sender
+    ), seen AS MATERIALIZED (
+      SELECT id, sum(earned) AS earned, sum(coins) AS coins, max(coins) AS top,
+             sum(new_coins) AS new_coins FROM given GROUP BY id)
+    SELECT printf('the payout of command %d has the flags %s, and should have %s', id, flags,
+                  wanted)
+    FROM expected WHERE flags <> wanted
+    UNION ALL
+    SELECT printf('the payout of command %d was %s without a person, or not', id,
+                  outcome ->> 'status')
+    FROM expected WHERE (outcome ->> 'status') IS NOT iif(flags = '[]' AND
+      (outcome ->> 'millidiamonds') <= (policy ->> '$.payouts.automatic_millidiamonds'),
+      'approved', 'requested')
+    UNION ALL
+    SELECT printf('the payout of command %d was reviewed by %d coins of %d, given were %d of %d',
+                  a.id, a.coins, a.earned_coins, coalesce(s.coins, 0), coalesce(s.earned, 0))
+    FROM asked AS a LEFT JOIN seen AS s ON s.id = a.id
+    WHERE a.as_of >= a.id OR (a.as_of IS NOT NULL
+      AND (a.earned_coins, a.coins, a.top_coins, a.new_sender_coins)
+          IS NOT (coalesce(s.earned, 0), coalesce(s.coins, 0), coalesce(s.top, 0),
+                  coalesce(s.new_coins, 0)))
+    """,
+)
+"""Whether a creator gave back to their givers, and whether these had a payment charged back, is
+taken from the command as it was found."""
+
+QUESTIONS = (RETRACTIONS, EARNED, RELEASES, PENDING, CREATORS, PAYOUTS, REVIEWS)

@@ -47,7 +47,8 @@ from rules.commands import (
     Suspend,
     Unfreeze,
 )
-from rules.policy import UNBOUNDED, PayoutRules, Policy, SpendingLimits
+from rules.policy import UNBOUNDED, PayoutRules, Policy, ReviewRules, SpendingLimits
+from rules.review import PayoutFacts
 from rules.shop import Bundle, Shop
 
 ROSE = Gift(id="rose", name="Rose", coins=1, combo=True)
@@ -63,6 +64,7 @@ _GROUPS = {
     "payouts": PayoutRules(),
     "shop": SHOP,
     "bounds": UNBOUNDED,
+    "review": ReviewRules(),
 }
 """Policy fields that have fields of their own."""
 
@@ -241,6 +243,9 @@ def release(creator: str = "cleo", **fields: Any) -> ReleaseDiamonds:
 def request_payout(
     creator: str = "cleo", millidiamonds: int = 5_000_000, **fields: Any
 ) -> RequestPayout:
+    """`facts` may be a dictionary of what differs from nothing, as of the first command."""
+    if isinstance(facts := fields.get("facts"), dict):
+        fields["facts"] = PayoutFacts(**{"as_of": 1, "from_day": 0} | facts)
     defaults = {"actor": f"user:{creator}", "key": _key()}
     return RequestPayout(creator=creator, millidiamonds=millidiamonds, **defaults | fields)
 

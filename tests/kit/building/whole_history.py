@@ -6,6 +6,7 @@ from typing import Any
 
 from kit.building import builders as b
 from kit.building.ledgers import NOW_MS, book, new_ledger
+from storage.sqlite.money_reads import payout_facts
 
 DAY_MS = 86_400_000
 PAYOUTS = {"minimum_millidiamonds": 1_000}
@@ -114,13 +115,20 @@ def _end(connection: sqlite3.Connection) -> None:
     book(connection, b.set_endpoint("mail", kinds=("gift",)), now_ms=now_ms)
     book(connection, b.erase("bob"), b.erase("fay"), b.gift("bob", room="r2"), now_ms=now_ms + 1)
     policy = b.set_policy(
-        rate_permille=300, clawback="full", hold_days=0, payouts=PAYOUTS, bounds=BOUNDS
+        rate_permille=300,
+        clawback="full",
+        hold_days=0,
+        payouts=PAYOUTS,
+        bounds=BOUNDS,
+        review={"new_senders_percent": 40},
     )
     book(connection, policy, b.gift("gus", "cake"), b.gift("bob", room="r2"), now_ms=now_ms + 2)
     now_ms += DAY_MS
     book(connection, b.charge_back("p6"), b.retract("r2:1"), now_ms=now_ms)
     book(connection, b.gift("bob", "cake", room="r2"), b.release("dora"), now_ms=now_ms + 1)
     book(connection, b.gift("liv", "cake", room="r3"), now_ms=now_ms + 2)
+    facts = payout_facts(connection, "kim", now_ms // DAY_MS - 8)
+    book(connection, b.request_payout("kim", 2_000, facts=facts), now_ms=now_ms + 2)
     book(connection, *(b.start_purchase("liv", purchase=f"p{n}") for n in (11, 12, 13)))
     book(connection, b.set_endpoint("chat"), b.set_endpoint("news"))
     book(connection, b.close_room("r2"), b.renew_epochs(), b.gift("ada"), now_ms=now_ms + 3)

@@ -238,6 +238,19 @@ HISTORY = [
         "policies waiting replay",
     ),
     (
+        "policy of reviews",
+        (
+            "UPDATE policy SET body = json_set(body, '$.review.new_senders_percent', 100)"
+            " WHERE body -> 'review' IS NOT NULL"
+        ),
+        "policies reviews replay",
+    ),
+    (
+        "policy of payouts without a person",
+        "UPDATE policy SET body = json_set(body, '$.payouts.review_first', json('false'))",
+        "policies reviews replay",
+    ),
+    (
         "policy of endpoints",
         "UPDATE policy SET body = json_set(body, '$.bounds.endpoints_max', 2) WHERE command > 1",
         "policies endpoints replay",

@@ -152,9 +152,14 @@ class MoneyRules(RuleBasedStateMachine):
         results = [builders.payout_result(id, paid) for paid in answers]
         self.say(builders.payout_result(id), builders.approve_payout(id), *results)
 
-    @rule(account=accounts, amount=st.sampled_from([7, -7, -90, 50_000, 0]), other=st.booleans())
-    def correct(self, account: str, amount: int, other: bool) -> None:
-        self.say(builders.propose_correction("ada", account, amount))
+    @rule(
+        user=st.sampled_from(["ada", "cleo"]),
+        account=accounts,
+        amount=st.sampled_from([7, -7, -90, 50_000, -4_000, 0]),
+        other=st.booleans(),
+    )
+    def correct(self, user: str, account: str, amount: int, other: bool) -> None:
+        self.say(builders.propose_correction(user, account, amount))
         number = self.newest(self.model.corrections, 0, 1)
         actor = "user:boss" if other else "user:root"
         self.say(

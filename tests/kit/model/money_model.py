@@ -355,7 +355,7 @@ class MoneyModel:
             return "refused", "account_frozen"
         if creator["open"]:
             return "refused", "payout_open"
-        if wanted > creator["available"]:
+        if wanted > creator["available"] - creator["debt"]:
             return "refused", "insufficient_diamonds"
         reviewed = creator["paid"] == 0 or wanted > rules.automatic_millidiamonds
         id, status = f"payout-{self.number()}", "requested" if reviewed else "approved"

@@ -117,6 +117,14 @@ def pairs(words: list[str]) -> dict[str, Any]:
     return found
 
 
+def grouped(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields of fields, `limits.daily_coins=5`, as dictionaries."""
+    for name in [name for name in fields if "." in name]:
+        group, _, field = name.partition(".")
+        fields.setdefault(group, {})[field] = fields.pop(name)
+    return fields
+
+
 def policy_of(fields: dict[str, Any]) -> AnyCommand:
     """`cake=30` changes a price, `rose=off` switches a gift off; the rest are policy fields."""
     gifts = []
@@ -127,10 +135,7 @@ def policy_of(fields: dict[str, Any]) -> AnyCommand:
         elif change is not None:
             gift = builders.again(gift, enabled=change == "on")
         gifts.append(gift)
-    for name in [name for name in fields if "." in name]:
-        group, _, field = name.partition(".")
-        fields.setdefault(group, {})[field] = fields.pop(name)
-    return builders.set_policy(catalogue=make_catalogue(gifts), **fields)
+    return builders.set_policy(catalogue=make_catalogue(gifts), **grouped(fields))
 
 
 def command_of(verb: str, args: str) -> AnyCommand:
@@ -140,7 +145,7 @@ def command_of(verb: str, args: str) -> AnyCommand:
     build, names = VERBS[verb]
     given = [word for word in words if "=" not in word]
     fields = pairs([f"{name}={word}" for name, word in zip(names, given, strict=False)])
-    return build(**fields | pairs([word for word in words if "=" in word]))
+    return build(**fields | grouped(pairs([word for word in words if "=" in word])))
 
 
 def field_of(outcome: Any, path: str) -> Any:
