@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from kit.building import builders as b
-from kit.building.ledgers import book, codes, dump, new_ledger
+from kit.building.ledgers import KEYS, book, codes, dump, new_ledger
 from kit.building.whole_history import whole_history
 from kit.disks.tampering import failed
 from storage.sqlite.audit.checks import audit_connection
-from storage.sqlite.audit.replay import TABLES
 from storage.sqlite.migrations import migrate, newest, scripts
 from storage.sqlite.store import connect_reader, connect_writer
 
@@ -27,7 +26,7 @@ def test_a_filled_database_of_an_older_schema_is_brought_up(tmp_path: Path, vers
             connection.execute(f"PRAGMA user_version = {number}")
         connection.execute("PRAGMA application_id = 0x6C617267")
         connection.execute("ATTACH ? AS filled", (str(new),))
-        for table in TABLES:
+        for table in KEYS:
             connection.execute(f"INSERT OR REPLACE INTO main.{table} SELECT * FROM filled.{table}")
         connection.execute("DETACH filled")
         assert migrate(connection) == (version, newest())
