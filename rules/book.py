@@ -26,18 +26,22 @@ from rules.rows import (
     Endpoint,
     GiftRecord,
     JournalRow,
+    Link,
     Mark,
     Member,
     Payout,
     Purchase,
     Refund,
+    Revocation,
     Room,
     Spent,
     Suspense,
     User,
 )
 
-RareRow = Purchase | Refund | Payout | Suspense | Correction | Endpoint | Creator
+RareRow = (
+    Purchase | Refund | Payout | Suspense | Correction | Endpoint | Link | Revocation | Creator
+)
 """Rows with an id that no gift writes, or that many gifts of a batch share."""
 
 
@@ -65,6 +69,8 @@ class Book:
         self.suspense: dict[int, Suspense] = {}
         self.corrections: dict[int, Correction] = {}
         self.endpoints: dict[str, Endpoint] = {}
+        self.links: dict[str, Link] = {}
+        self.revocations: dict[str, Revocation] = {}
         # What the batch did.
         self.journal: list[JournalRow] = []
         self.transfers: list[Transfer] = []

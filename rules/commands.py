@@ -281,6 +281,25 @@ class DisableEndpoint(Command, frozen=True, kw_only=True, tag="disable_endpoint"
     reason: str
 
 
+# Tokens
+
+
+class IssueLink(Command, frozen=True, kw_only=True, tag="issue_link"):
+    """A new overlay link for a room, in the place of the one before it."""
+
+    room: str
+    token_id: str
+    """Of the token in it; drawn by the server. A retry of the wish gets the first one."""
+    expires_ms: int
+
+
+class RevokeToken(Command, frozen=True, kw_only=True, tag="revoke_token"):
+    token_id: str
+    expires_ms: int | None = None
+    """When the token ends by itself; None when nobody knows."""
+    reason: str
+
+
 MoneyCommand = (
     Grant
     | StartPurchase
@@ -322,6 +341,8 @@ AnyCommand = (
     | SetEndpoint
     | RotateEndpoint
     | DisableEndpoint
+    | IssueLink
+    | RevokeToken
     | MoneyCommand
 )
 """A new command is added here or to one of the parts above; then mypy names every place that has to
@@ -382,6 +403,8 @@ def fingerprint(command: AnyCommand) -> str:
             )
         case OpenRoom():
             content = (msgspec.structs.replace(command, key="", epoch=""),)
+        case IssueLink():
+            content = (msgspec.structs.replace(command, key="", token_id="", expires_ms=0),)
         case StartPurchase():
             content = (msgspec.structs.replace(command, key="", purchase="", adult=False),)
         case RefundPurchase():

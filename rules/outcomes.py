@@ -260,6 +260,21 @@ class EndpointSet(Outcome, frozen=True, kw_only=True, tag="endpoint"):
     version: int
 
 
+# Tokens
+
+
+class LinkIssued(Outcome, frozen=True, kw_only=True, tag="link_issued"):
+    room: str
+    token_id: str
+    expires_ms: int
+
+
+class TokenRevoked(Outcome, frozen=True, kw_only=True, tag="token_revoked"):
+    token_id: str
+    expires_ms: int | None = None
+    """Until when it is remembered; None for ever."""
+
+
 AnyOutcome = (
     Refused
     | PolicySet
@@ -292,6 +307,8 @@ AnyOutcome = (
     | DiamondsReleased
     | PayoutChanged
     | EndpointSet
+    | LinkIssued
+    | TokenRevoked
 )
 
 read_outcome = msgspec.json.Decoder(AnyOutcome).decode

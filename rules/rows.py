@@ -227,6 +227,33 @@ class Endpoint(msgspec.Struct, gc=False):
     """The command from which on it is told."""
 
 
+class Link(msgspec.Struct, gc=False):
+    """The overlay link of a room."""
+
+    id: str
+    """The room."""
+    token_id: str
+    expires_ms: int
+    issued_ms: int
+
+
+FOREVER = 0
+"""An `expires_ms` that never comes."""
+
+
+class Revocation(msgspec.Struct, gc=False):
+    """A token that is refused."""
+
+    id: str
+    """The token's `jti`."""
+    expires_ms: int
+    """From then on the token is refused by itself; FOREVER when nobody knows."""
+    reason: str
+    at_ms: int
+    command: int
+    """The one that revoked it last: nodes ask for what is newer than what they know."""
+
+
 class Spent(NamedTuple):
     """What a key was used for, and the answer it got."""
 

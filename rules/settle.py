@@ -12,7 +12,7 @@ from typing import assert_never
 import msgspec
 
 from rules import commands as c
-from rules import creators, endpoints, gifts, payouts, people, purchases, rooms, suspense
+from rules import creators, endpoints, gifts, payouts, people, purchases, rooms, suspense, tokens
 from rules.book import Book
 from rules.commands import AnyCommand, MoneyCommand, fingerprint, write, write_command
 from rules.outcomes import AnyOutcome, Refused
@@ -94,6 +94,10 @@ def _decide(book: Book, command: AnyCommand, now_ms: int) -> Result:
             return endpoints.rotate(book, command, now_ms)
         case c.DisableEndpoint():
             return endpoints.disable(book, command, now_ms)
+        case c.IssueLink():
+            return tokens.issue_link(book, command, now_ms)
+        case c.RevokeToken():
+            return tokens.revoke(book, command, now_ms)
         case _:
             return _decide_money(book, command, now_ms)
 

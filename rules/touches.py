@@ -23,6 +23,7 @@ from rules.commands import (
     Grant,
     HideGift,
     HideLevel,
+    IssueLink,
     MoneyCommand,
     OpenRoom,
     PauseGifting,
@@ -37,6 +38,7 @@ from rules.commands import (
     RequestPayout,
     RetractGift,
     ReverseGifts,
+    RevokeToken,
     RotateEndpoint,
     SendGift,
     SetEndpoint,
@@ -123,6 +125,11 @@ def touches_at_first(commands: Iterable[AnyCommand]) -> Touched:
                 touched.whole.add("endpoint")
             case RotateEndpoint() | DisableEndpoint():
                 touched.rare.add(("endpoint", command.endpoint))
+            case IssueLink():
+                touched.rooms.add(command.room)
+                touched.rare.add(("link", command.room))
+            case RevokeToken():
+                touched.rare.add(("revocation", command.token_id))
             case _:
                 _touch_money(touched, command)
     return touched

@@ -26,11 +26,13 @@ from rules.rows import (
     CreatorDay,
     Earning,
     Endpoint,
+    Link,
     Mark,
     Member,
     Payout,
     Purchase,
     Refund,
+    Revocation,
     Room,
     Suspense,
     User,
@@ -243,6 +245,8 @@ PAYOUT = _whole("payout", Payout, "payouts")
 SUSPENSE = _whole("suspense", Suspense, "suspense")
 CORRECTION = _whole("correction", Correction, "corrections")
 ENDPOINT = _whole("endpoint", Endpoint, "endpoints")
+LINK = _whole("link", Link, "links")
+REVOCATION = _whole("revocation", Revocation, "revocations")
 
 # Sums, to which a batch adds.
 
@@ -264,12 +268,26 @@ EARNING = _table(
 
 TABLES: tuple[Table[Any], ...] = (
     *(BATCH, COMMAND, POLICY, ACCOUNT, TRANSFER, ROOM, EVENT, MARK, USER, MEMBER, CREATOR),
-    *(PURCHASE, REFUND, PAYOUT, SUSPENSE, CORRECTION, ENDPOINT, CREATOR_DAY, EARNING),
+    *(
+        PURCHASE,
+        REFUND,
+        PAYOUT,
+        SUSPENSE,
+        CORRECTION,
+        ENDPOINT,
+        LINK,
+        REVOCATION,
+        CREATOR_DAY,
+        EARNING,
+    ),
 )
 """Every table of the books: what replaying the journal makes anew."""
 
 RARE: dict[str, Table[Any]] = {
     table.name: table
-    for table in (CREATOR, PURCHASE, REFUND, PAYOUT, SUSPENSE, CORRECTION, ENDPOINT)
+    for table in (
+        *(CREATOR, PURCHASE, REFUND, PAYOUT, SUSPENSE, CORRECTION, ENDPOINT),
+        *(LINK, REVOCATION),
+    )
 }
 """Rows that a batch names as (table, id) and that a book notes in `changed_rows`."""

@@ -30,6 +30,7 @@ from rules.outcomes import (
     Granted,
     LevelHidden,
     LimitsSet,
+    LinkIssued,
     PayoutChanged,
     PolicySet,
     PurchaseChargedBack,
@@ -44,6 +45,7 @@ from rules.outcomes import (
     RoomOpened,
     Suspended,
     SuspenseSettled,
+    TokenRevoked,
     UserErased,
     read_outcome,
 )
@@ -177,6 +179,8 @@ def kind_of(outcome: AnyOutcome) -> str | None:
             | RateSet()
             | DiamondsReleased()
             | EndpointSet()
+            | LinkIssued()
+            | TokenRevoked()
         ):
             return None
         case _:

@@ -13,6 +13,7 @@ from storage.sqlite.audit import (
     ledger_sql,
     money_sql,
     people_sql,
+    tokens_sql,
 )
 
 QUESTIONS = (
@@ -21,4 +22,5 @@ QUESTIONS = (
     *people_sql.QUESTIONS,
     *money_sql.QUESTIONS,
     *creators_sql.QUESTIONS,
+    *tokens_sql.QUESTIONS,
 )

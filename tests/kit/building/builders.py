@@ -22,6 +22,7 @@ from rules.commands import (
     Grant,
     HideGift,
     HideLevel,
+    IssueLink,
     OpenRoom,
     PauseGifting,
     PayPayout,
@@ -35,6 +36,7 @@ from rules.commands import (
     RequestPayout,
     RetractGift,
     ReverseGifts,
+    RevokeToken,
     RotateEndpoint,
     SendGift,
     SetEndpoint,
@@ -282,6 +284,18 @@ def rotate_endpoint(endpoint: str = "shop", **fields: Any) -> RotateEndpoint:
 
 def disable_endpoint(endpoint: str = "shop", **fields: Any) -> DisableEndpoint:
     return DisableEndpoint(endpoint=endpoint, **_backend() | {"reason": "gone"} | fields)
+
+
+# Tokens
+
+
+def issue_link(room: str = "r1", token_id: str = "t1", **fields: Any) -> IssueLink:
+    defaults = _backend() | {"expires_ms": 10**9}
+    return IssueLink(room=room, token_id=token_id, **defaults | fields)
+
+
+def revoke_token(token_id: str = "t1", **fields: Any) -> RevokeToken:
+    return RevokeToken(token_id=token_id, **_backend() | {"reason": "leaked"} | fields)
 
 
 def _backend() -> dict[str, Any]:

@@ -125,7 +125,7 @@ def about_money() -> dict[str, st.SearchStrategy[AnyCommand]]:
 
 def about_people() -> dict[str, st.SearchStrategy[AnyCommand]]:
     payouts, amounts = st.just("newest"), st.sampled_from([1_000, 7_000, 10**6, 1, 10**15])
-    endpoints = st.sampled_from(["shop", "chat"])
+    endpoints, tokens = st.sampled_from(["shop", "chat"]), st.sampled_from(["t1", "t2", "t3"])
     return {
         "limits": st.builds(
             lambda user, key, wanted: b.set_limits(user, key=key, **wanted),
@@ -150,6 +150,10 @@ def about_people() -> dict[str, st.SearchStrategy[AnyCommand]]:
         "endpoint": st.builds(b.set_endpoint, endpoints, key=keys),
         "rotate": st.builds(b.rotate_endpoint, endpoints, key=keys),
         "disable": st.builds(b.disable_endpoint, endpoints, key=keys),
+        "link": st.builds(b.issue_link, rooms, tokens, key=keys),
+        "revoke": st.builds(
+            b.revoke_token, tokens, key=keys, expires_ms=st.sampled_from([None, 10**9, 2 * 10**9])
+        ),
     }
 
 
@@ -199,6 +203,7 @@ START = [
     b.gift("ada", "cake", key="start pending"),
     b.propose_correction("ada", key="start correction"),
     b.set_endpoint("shop", key="start endpoint"),
+    b.issue_link("r1", "t1", key="start link"),
 ]
 """r3 is not open yet, p2 not paid and the payout not approved: that is for what is drawn."""
 
@@ -289,6 +294,21 @@ AFTER_THE_START: dict[str, list[list[AnyCommand]]] = {
         [b.set_policy(bounds={"endpoints_max": 2})],
         [b.set_endpoint("chat"), b.set_endpoint("mail")],
         [b.set_endpoint("mail"), b.set_endpoint("shop")],
+    ],
+    "links": [
+        [b.issue_link("r1", "t2"), b.issue_link("r2", "t3")],
+        [b.issue_link("r1", "t4")],
+        [b.issue_link("r1", "t5"), b.issue_link("r1", "t6")],
+    ],
+    "revoked tokens": [
+        [b.revoke_token("t9", expires_ms=10**6)],
+        [b.revoke_token("t9", expires_ms=10**7), b.revoke_token("t9", expires_ms=10**6)],
+        [b.revoke_token("t9")],
+        [b.revoke_token("t9", expires_ms=10**7)],
+    ],
+    "a link that was revoked by hand": [
+        [b.revoke_token("t1"), b.issue_link("r1", "t2")],
+        [b.revoke_token("t1")],
     ],
     "endpoints": [[b.rotate_endpoint()], [b.disable_endpoint()], [b.set_endpoint(kinds=("x",))]],
 }

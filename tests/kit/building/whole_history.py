@@ -131,4 +131,7 @@ def _end(connection: sqlite3.Connection) -> None:
     book(connection, b.request_payout("kim", 2_000, facts=facts), now_ms=now_ms + 2)
     book(connection, *(b.start_purchase("liv", purchase=f"p{n}") for n in (11, 12, 13)))
     book(connection, b.set_endpoint("chat"), b.set_endpoint("news"))
+    book(connection, b.issue_link("r1", "t1"), b.issue_link("r3", "t2"), now_ms=now_ms + 2)
+    book(connection, b.revoke_token("t9", expires_ms=10**9), b.revoke_token("t2"))
+    book(connection, b.issue_link("r1", "t3"), b.revoke_token("t9"), now_ms=now_ms + 3)
     book(connection, b.close_room("r2"), b.renew_epochs(), b.gift("ada"), now_ms=now_ms + 3)

@@ -227,5 +227,11 @@ MONEY = [
         "INSERT INTO endpoint VALUES ('x', '', '[]', 1, '', 1, 0, 1)",
         "endpoints replay",
     ),
+    ("link set back", "UPDATE link SET token_id = 't1' WHERE id = 'r1'", "links replay"),
+    ("link deleted", "DELETE FROM link WHERE id = 'r3'", "links replay"),
+    ("link added", "INSERT INTO link VALUES ('r2', 't8', 1, 1)", "links replay"),
+    ("token good again", "DELETE FROM revocation WHERE id = 't1'", "revocations replay"),
+    ("token good sooner", "UPDATE revocation SET expires_ms = 1", "revocations replay"),
+    ("token revoked", "INSERT INTO revocation VALUES ('t3', 0, '', 1, 1)", "revocations replay"),
 ]
-"""Buying, earning, cashing out."""
+"""Buying, earning, cashing out; tokens."""

@@ -71,6 +71,8 @@ VERBS: dict[str, tuple[Any, list[str]]] = {
     "endpoint": (builders.set_endpoint, ["endpoint", "kinds"]),
     "rotate": (builders.rotate_endpoint, ["endpoint"]),
     "disable": (builders.disable_endpoint, ["endpoint"]),
+    "link": (builders.issue_link, ["room", "token_id"]),
+    "revoke": (builders.revoke_token, ["token_id"]),
 }
 ACCOUNTS = {
     "debt": AccountCode.COIN_DEBT,
@@ -230,7 +232,14 @@ def part_of(book: Book, name: str, part: str) -> Any:
         return written(
             [(e.day, e.gift, e.gifts, e.millidiamonds) for e in sums if e.creator == name]
         )
-    for rows in (book.purchases, book.users, book.creators, book.endpoints):
+    for rows in (
+        book.purchases,
+        book.users,
+        book.creators,
+        book.endpoints,
+        book.links,
+        book.revocations,
+    ):
         if name in rows and hasattr(rows[name], part):
             return written(getattr(rows[name], part))
     raise AssertionError(f"nothing has a {name}.{part}")
@@ -240,7 +249,15 @@ def picture(book: Book) -> list[Any]:
     """All that a refusal must leave as it was."""
     rows = [book.rooms, book.users, book.members, book.accounts, book.marks, book.gifts]
     rows += [book.creators, book.purchases, book.refunds, book.payouts, book.suspense]
-    rows += [book.corrections, book.endpoints, book.creator_days, book.earnings, book.policy]
+    rows += [
+        book.corrections,
+        book.endpoints,
+        book.links,
+        book.revocations,
+        book.creator_days,
+        book.earnings,
+        book.policy,
+    ]
     counted = (book.next_transfer, book.next_account, len(book.transfers), len(book.events))
     return [repr(rows), counted]
 
