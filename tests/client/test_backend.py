@@ -212,7 +212,7 @@ async def test_creators_and_payouts(server: Live, heard: Heard, backend: Backend
     await backend.users.grant("gus", 300, reason="welcome")
     await give(server, "gus", "r4", quantity=300)
     release = ReleaseDiamonds(actor="operator", key="release-fay", creator="fay")
-    await server.shell.settlement.ask(release)
+    await server.node.settlement.ask(release)
     board = await heard.whole(backend.creators.board("fay", window="day"))
     assert (board.window, board.top[0].user.id) == ("day", "gus")
     earned = await heard.whole(backend.creators.earnings("fay"))

@@ -309,7 +309,7 @@ async def test_what_the_flags_were_found_from_is_kept(stage):
     await earn(stage, coins=40)
     today = now_ms() // DAY_MS
     assert (await asked(stage, 10_000)).status_code == 201
-    money = stage.server.shell.store.money
+    money = stage.server.node.store.money
     numbers = await money.commands_of(stage.creator)
     [found] = [one["command"] for one in await money.commands(numbers)]
     facts = found["facts"]
