@@ -9,12 +9,13 @@ from typing import TextIO
 
 from storage.exports import Line, export_file, export_text, trial_balance_file
 from storage.leases import Lease, Leases
-from storage.money import BoardLine, EarningLine, GiftLine
+from storage.money import Asked, BoardLine, EarningLine, GiftLine, Personal
 from storage.sqlite.audit.checks import Audit, Check, audit_file
 from storage.sqlite.backup import backup_file, migrate_file, restore_file
 from storage.store import (
     LeaseLost,
     RoomState,
+    StatementRow,
     Store,
     StoreBroken,
     StoreError,
@@ -23,6 +24,7 @@ from storage.store import (
 )
 
 __all__ = [
+    "Asked",
     "Audit",
     "BoardLine",
     "Check",
@@ -32,7 +34,9 @@ __all__ = [
     "LeaseLost",
     "Leases",
     "Line",
+    "Personal",
     "RoomState",
+    "StatementRow",
     "Store",
     "StoreBroken",
     "StoreError",

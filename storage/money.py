@@ -6,7 +6,7 @@ cursor that is the place of the last row of the page before. All raise `StoreUna
 database cannot be read.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from rules.review import PayoutFacts
 from rules.rows import Correction, Creator, Endpoint, Payout, Purchase, Refund, Suspense, User
@@ -35,6 +35,25 @@ class GiftLine(NamedTuple):
     coins: int
     millidiamonds: int
     at_ms: int
+
+
+class Personal(NamedTuple):
+    """What is kept about somebody, but for their transfers and commands."""
+
+    user: User | None
+    purchases: list[Purchase]
+    refunds: list[Refund]
+    payouts: list[Payout]
+    corrections: list[Correction]
+
+
+class Asked(NamedTuple):
+    """A command of the journal and its outcome (JSON), with what was said in it unless that is
+    forgotten."""
+
+    at_ms: int
+    command: str
+    outcome: str
 
 
 class MoneyReads(Protocol):
@@ -104,11 +123,10 @@ class MoneyReads(Protocol):
     async def gifts_of(self, user: str, from_ms: int, to_ms: int, limit: int) -> list[GiftLine]:
         """Gifts of that time (`to_ms` excluded) that were not retracted, oldest first."""
 
-    async def personal(self, user: str) -> dict[str, Any]:
-        """Everything about a user but their transfers and commands."""
+    async def personal(self, user: str) -> Personal: ...
 
     async def commands_of(self, user: str) -> list[int]:
         """The numbers of all that a user asked for, in order."""
 
-    async def commands(self, numbers: list[int]) -> list[dict[str, Any]]:
-        """These commands as `{at_ms, command, outcome}`, in order of their numbers."""
+    async def commands(self, numbers: list[int]) -> list[Asked]:
+        """The commands with these numbers, in the order of the numbers given."""

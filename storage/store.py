@@ -17,7 +17,7 @@ the read began; they raise `StoreUnavailable` when the database cannot be read. 
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from rules.commands import AnyCommand
 from rules.events import Event
@@ -66,6 +66,27 @@ class Wallet(NamedTuple):
     """Coins owed, as a positive number."""
     user: User | None
     """What they spent and allowed themselves; None for who was never heard of."""
+
+
+class StatementRow(NamedTuple):
+    """A transfer as one account of a user saw it, with the command that made it and its outcome, as
+    the journal has them (JSON)."""
+
+    transfer: int
+    account: str
+    amount: int
+    """What it did to the account, with its sign."""
+    balance_after: int
+    reason: int
+    at_ms: int
+    command: str
+    outcome: str
+
+    @property
+    def place(self) -> int:
+        """Where the row stands in the statement: a transfer between two accounts of one user has
+        two rows, what came in before what went out."""
+        return 2 * self.transfer + (self.amount > 0)
 
 
 class Store(Protocol):
@@ -117,9 +138,10 @@ class Store(Protocol):
 
     async def statement(
         self, user: str, before: int | None, limit: int
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """The user's transfers, newest first, with ids below `before`, each with its `id`; and
-        whether there are more."""
+    ) -> tuple[list[StatementRow], bool]:
+        """At most `limit` rows of the user's statement, newest first, with places below `before`;
+        and whether there are more. The last row's place goes on where a page ended, also between
+        the two rows of one transfer."""
 
     async def close(self) -> None:
         """Finish what is running and let go of the files."""

@@ -37,6 +37,7 @@ from server.api.checks import (
 from server.api.context import Context
 from server.api.errors import ApiError
 from server.api.lists import LIST_MAX, Limit
+from server.api.statements import asked_line, statement_line
 from server.api.wallets import LimitsBody, limits_body, wallet_fields
 from storage import GiftLine
 
@@ -230,7 +231,8 @@ async def _export(shell: Context, user: str) -> AsyncIterator[bytes]:
     """The file in parts, none longer than a page of a list. Lists are written as they are read."""
     shell.exporting.add(user)
     try:
-        body = orjson.dumps(await shell.store.money.personal(user))
+        personal = await shell.store.money.personal(user)
+        body = orjson.dumps(msgspec.to_builtins(personal._asdict()))
         yield body[:-1]
         for name, pages in (
             ("commands", _commands(shell, user)),
@@ -250,15 +252,16 @@ async def _export(shell: Context, user: str) -> AsyncIterator[bytes]:
 async def _commands(shell: Context, user: str) -> AsyncIterator[list[dict[str, Any]]]:
     numbers = await shell.store.money.commands_of(user)
     for start in range(0, len(numbers), LIST_MAX):
-        yield await shell.store.money.commands(numbers[start : start + LIST_MAX])
+        found = await shell.store.money.commands(numbers[start : start + LIST_MAX])
+        yield [asked_line(asked) for asked in found]
 
 
 async def _transfers(shell: Context, user: str) -> AsyncIterator[list[dict[str, Any]]]:
     last, more = None, True
     while more:
         page, more = await shell.store.statement(user, last, LIST_MAX)
-        yield page
-        last = page[-1]["id"] if page else None
+        yield [msgspec.to_builtins(statement_line(row)) for row in page]
+        last = page[-1].place if page else None
 
 
 @post("/users/{user:str}/erase", status_code=200)

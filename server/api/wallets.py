@@ -15,8 +15,9 @@ from rules.spending import WINDOWS, Window, own_limit, windows
 from server.api.access import backend, backend_or_user
 from server.api.answers import settled, shaped
 from server.api.fields import Amount, Id, Reason, UserInPath
-from server.api.lists import Cursor, Limit, Page
+from server.api.lists import Cursor, Limit
 from server.api.request import Asker, InContext, Key
+from server.api.statements import StatementPage, statement_line
 from storage import Wallet
 
 LimitName = Literal["daily", "weekly", "monthly", "per_gift"]
@@ -79,33 +80,6 @@ class WalletBody(msgspec.Struct, frozen=True, kw_only=True):
     frozen: bool
     spent_today: int
     limits: LimitsBody
-
-
-class StatementLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A transfer, from the side of this user's account."""
-
-    id: int
-    at_ms: int
-    account: str
-    currency: str
-    amount: int
-    """Below zero where the account lost it."""
-    balance_after: int
-    reason: str
-    gift_id: str | msgspec.UnsetType = msgspec.UNSET
-    gift: str | msgspec.UnsetType = msgspec.UNSET
-    quantity: int | msgspec.UnsetType = msgspec.UNSET
-    purchase: str | msgspec.UnsetType = msgspec.UNSET
-    refund: str | msgspec.UnsetType = msgspec.UNSET
-    payout: str | msgspec.UnsetType = msgspec.UNSET
-    correction: int | msgspec.UnsetType = msgspec.UNSET
-    through: str | msgspec.UnsetType = msgspec.UNSET
-    """The UTC day until whose end the diamonds were earned that became available."""
-    note: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class StatementPage(Page[StatementLine], frozen=True):
-    """Every transfer that touched the user's accounts, newest first."""
 
 
 def wallet_fields(wallet: Wallet, limits: SpendingLimits, now_ms: int) -> dict[str, Any]:
@@ -188,9 +162,9 @@ async def show_statement(
     context: InContext, user: UserInPath, cursor: Cursor = None, limit: Limit = 50
 ) -> StatementPage:
     """Every transfer that touched the user's accounts, newest first, with the balance after it."""
-    lines, more = await context.store.statement(user, cursor, limit)
-    items = [StatementLine(**line) for line in lines]
-    return StatementPage(items, str(items[-1].id) if more else None)
+    rows, more = await context.store.statement(user, cursor, limit)
+    items = [statement_line(row) for row in rows]
+    return StatementPage(items, str(rows[-1].place) if more else None)
 
 
 wallets_router = Router(

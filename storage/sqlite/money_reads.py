@@ -3,8 +3,9 @@
 Pages go by a cursor that is the last row's id or place; every answer is of one moment.
 """
 
+import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from rules.rows import (
     Suspense,
     User,
 )
-from storage.money import BoardLine, EarningLine, GiftLine
+from storage.money import Asked, BoardLine, EarningLine, GiftLine, Personal
 from storage.sqlite.rows import rows_of
 from storage.tables import (
     CORRECTION,
@@ -42,6 +43,16 @@ def rows_where(
     connection: sqlite3.Connection, table: Table[Row], where: str, arguments: tuple[Any, ...] = ()
 ) -> list[Row]:
     return rows_of(connection, table, f"{table.name} WHERE {where}", arguments)
+
+
+@contextlib.contextmanager
+def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read within belongs together."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
 
 
 FIRST = (-(2**63), "")
@@ -312,23 +323,15 @@ def _gather(connection: sqlite3.Connection, creator: str, from_day: int) -> Payo
     )
 
 
-def _personal(connection: sqlite3.Connection, user: str) -> dict[str, Any]:
-    """What the books hold about a user, for the user to have; the two long lists are asked for
-    by themselves."""
-    found = rows_where(connection, USER, "id = ?", (user,))
-    return {
-        "user": msgspec.to_builtins(found[0]) if found else None,
-        "purchases": msgspec.to_builtins(rows_where(connection, PURCHASE, "user = ?", (user,))),
-        "refunds": msgspec.to_builtins(
-            rows_where(connection, REFUND, "user = ? ORDER BY at_ms", (user,))
-        ),
-        "payouts": msgspec.to_builtins(
-            rows_where(connection, PAYOUT, "creator = ? ORDER BY requested_ms", (user,))
-        ),
-        "corrections": msgspec.to_builtins(
-            rows_where(connection, CORRECTION, "user = ? ORDER BY id", (user,))
-        ),
-    }
+def _personal(connection: sqlite3.Connection, user: str) -> Personal:
+    with one_moment(connection):
+        return Personal(
+            read_user(connection, user),
+            rows_where(connection, PURCHASE, "user = ? ORDER BY started_ms, id", (user,)),
+            rows_where(connection, REFUND, "user = ? ORDER BY at_ms, id", (user,)),
+            rows_where(connection, PAYOUT, "creator = ? ORDER BY requested_ms, id", (user,)),
+            rows_where(connection, CORRECTION, "user = ? ORDER BY id", (user,)),
+        )
 
 
 def _commands_of(connection: sqlite3.Connection, user: str) -> list[int]:
@@ -338,18 +341,20 @@ def _commands_of(connection: sqlite3.Connection, user: str) -> list[int]:
     return found
 
 
-def _commands(connection: sqlite3.Connection, numbers: list[int]) -> list[dict[str, Any]]:
+def _commands(connection: sqlite3.Connection, numbers: list[int]) -> list[Asked]:
     """In one row: each row would wait for the interpreter's lock beside the event loop."""
     row = connection.execute(
-        "SELECT json_group_array(json_object('at_ms', b.at_ms, 'command', json(iif("
-        " c.said IS NULL, c.body, json_patch(c.body, json_object('name', c.said ->> 0,"
-        " 'message', c.said ->> 1, 'message_digest', NULL)))), 'outcome', json(c.outcome)))"
+        "SELECT json_group_array(json_array(b.at_ms, iif(c.said IS NULL, c.body,"
+        " json_patch(c.body, json_object('name', c.said ->> 0, 'message', c.said ->> 1,"
+        " 'message_digest', NULL))) || '', c.outcome))"
         " FROM json_each(?) AS k CROSS JOIN command AS c ON c.id = k.value"
         " JOIN batch AS b ON b.id = c.batch",
         (orjson.dumps(numbers).decode(),),
     ).fetchone()
-    found: list[dict[str, Any]] = orjson.loads(row[0])
-    return found
+    return _read_asked(row[0])
+
+
+_read_asked = msgspec.json.Decoder(list[Asked]).decode
 
 
 class SqliteMoney:
@@ -456,14 +461,14 @@ class SqliteMoney:
         found: PayoutFacts = await self._ask(payout_facts, creator, from_day)
         return found
 
-    async def personal(self, user: str) -> dict[str, Any]:
-        found: dict[str, Any] = await self._ask(_personal, user)
+    async def personal(self, user: str) -> Personal:
+        found: Personal = await self._ask(_personal, user)
         return found
 
     async def commands_of(self, user: str) -> list[int]:
         found: list[int] = await self._ask(_commands_of, user)
         return found
 
-    async def commands(self, numbers: list[int]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await self._ask(_commands, numbers)
+    async def commands(self, numbers: list[int]) -> list[Asked]:
+        found: list[Asked] = await self._ask(_commands, numbers)
         return found

@@ -2,22 +2,19 @@
 
 import sqlite3
 from collections.abc import Collection
-from datetime import date
 from typing import Any
 
 import orjson
 
 from rules.events import Event
-from rules.ledger import CURRENCY, AccountCode, Reason
+from rules.ledger import AccountCode
 from rules.policy import Policy
 from rules.rows import Room
 from storage.loading import read_policy
 from storage.money import BoardLine
-from storage.sqlite.money_reads import read_user, rows_where
-from storage.store import RoomState, Wallet
+from storage.sqlite.money_reads import one_moment, read_user, rows_where
+from storage.store import RoomState, StatementRow, Wallet
 from storage.tables import EVENT, ROOM
-
-_EPOCH = date(1970, 1, 1).toordinal()
 
 
 def policy(connection: sqlite3.Connection) -> Policy | None:
@@ -35,9 +32,7 @@ def find_room(connection: sqlite3.Connection, id: str) -> Room | None:
 
 
 def room(connection: sqlite3.Connection, id: str, recent: int) -> RoomState | None:
-    """Everything in one read transaction, so that the parts belong together."""
-    connection.execute("BEGIN")
-    try:
+    with one_moment(connection):
         found = find_room(connection, id)
         if found is None:
             return None
@@ -45,8 +40,6 @@ def room(connection: sqlite3.Connection, id: str, recent: int) -> RoomState | No
             "SELECT user, name, coins, reached_seq FROM member WHERE room = ? AND coins > 0", (id,)
         ).fetchall()
         return RoomState(found, standings, events(connection, id, found.seq - recent, recent))
-    finally:
-        connection.execute("COMMIT")
 
 
 def events(connection: sqlite3.Connection, room: str, after: int, limit: int) -> list[Event]:
@@ -96,13 +89,10 @@ def balances(connection: sqlite3.Connection, users: Collection[str]) -> dict[str
 
 
 def wallet(connection: sqlite3.Connection, user: str) -> Wallet:
-    connection.execute("BEGIN")
-    try:
+    with one_moment(connection):
         sql = "SELECT code, credits - debits FROM account WHERE owner = ?"
         have: dict[str, int] = dict(connection.execute(sql, (user,)).fetchall())
         found = read_user(connection, user)
-    finally:
-        connection.execute("COMMIT")
     return Wallet(
         coins=have.get(AccountCode.COINS, 0),
         millidiamonds_pending=have.get(AccountCode.DIAMONDS_PENDING, 0),
@@ -116,76 +106,37 @@ def wallet(connection: sqlite3.Connection, user: str) -> Wallet:
 
 _SIDES = (
     (
-        "SELECT id, ?2, -amount, debit_after, reason, command FROM transfer"
-        " WHERE debit = ?1 AND debit >= 100 AND id < ?3 ORDER BY id DESC LIMIT ?4"
+        "SELECT id, -amount, debit_after, reason, command FROM transfer"
+        " WHERE debit = ?1 AND debit >= 100 AND id < ?2 ORDER BY id DESC LIMIT ?3"
     ),
     (
-        "SELECT id, ?2, amount, credit_after, reason, command FROM transfer"
-        " WHERE credit = ?1 AND credit >= 100 AND id < ?3 ORDER BY id DESC LIMIT ?4"
+        "SELECT id, amount, credit_after, reason, command FROM transfer"
+        " WHERE credit = ?1 AND credit >= 100 AND id < ?2 ORDER BY id DESC LIMIT ?3"
     ),
 )
 """An account's newest transfers, out of it and into it, each by its index."""
 
+_ASKED = """
+SELECT c.id, b.at_ms, c.body, c.outcome FROM json_each(?) AS k
+CROSS JOIN command AS c ON c.id = k.value JOIN batch AS b ON b.id = c.batch
+"""
+
 
 def statement(
     connection: sqlite3.Connection, user: str, before: int | None, limit: int
-) -> tuple[list[dict[str, Any]], bool]:
-    """One line per transfer and side: `amount` is what it did to the account, with its sign. Both
-    sides of a transfer between two accounts of the user are on one page."""
+) -> tuple[list[StatementRow], bool]:
     before = 2**62 if before is None else before
-    rows: list[tuple[Any, ...]] = []
-    accounts = connection.execute("SELECT id, code FROM account WHERE owner = ?", (user,))
-    for id, code in accounts.fetchall():
-        for side in _SIDES:
-            rows += connection.execute(side, (id, code, before, limit + 1)).fetchall()
-    rows.sort(key=lambda row: (-row[0], -row[2]))
-    rows = rows[: limit + 1]
-    more = len(rows) > limit
-    if more and rows[limit][0] != rows[limit - 1][0]:
-        rows = rows[:limit]
-    elif more and limit > 1:
-        rows = rows[: limit - 1]
-    return [_line(connection, *row) for row in rows], more
-
-
-def _line(
-    connection: sqlite3.Connection,
-    id: int,
-    code: str,
-    amount: int,
-    balance: int,
-    reason: int,
-    command: int,
-) -> dict[str, Any]:
-    at_ms, body, outcome = connection.execute(
-        "SELECT b.at_ms, c.body, c.outcome FROM command AS c JOIN batch AS b ON b.id = c.batch"
-        " WHERE c.id = ?",
-        (command,),
-    ).fetchone()
-    line = {
-        "id": id,
-        "at_ms": at_ms,
-        "account": code,
-        "currency": CURRENCY[AccountCode(code)].value,
-        "amount": amount,
-        "balance_after": balance,
-        "reason": Reason(reason).name.lower(),
-    }
-    return line | _origin(orjson.loads(body), orjson.loads(outcome))
-
-
-def _origin(command: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
-    """What the transfer was for, in the words of the command that made it."""
-    match command["kind"]:
-        case "gift":
-            gift_id = f"{outcome['room']}:{outcome['seq']}"
-            return {"gift_id": gift_id, "gift": command["gift"], "quantity": outcome["quantity"]}
-        case "retract_gift":
-            return {"gift_id": command["gift_id"], "note": command["reason"]}
-        case "release_diamonds":
-            return {"through": date.fromordinal(outcome["through_day"] + _EPOCH).isoformat()}
-        case "request_payout":
-            return {"payout": outcome["payout"], "note": ""}
-    names = ("purchase", "refund", "payout", "correction")
-    named = {name: command[name] for name in names if name in command}
-    return named | {"note": command.get("reason", "")}
+    # Of places below `before`: what went out stands at 2 * id, what came in at 2 * id + 1.
+    ends = ((before + 1) // 2, before // 2)
+    sides: list[tuple[Any, ...]] = []
+    with one_moment(connection):
+        accounts = connection.execute("SELECT id, code FROM account WHERE owner = ?", (user,))
+        for account, code in accounts.fetchall():
+            for sql, end in zip(_SIDES, ends, strict=True):
+                found = connection.execute(sql, (account, end, limit + 1)).fetchall()
+                sides += [(id, code, *rest) for id, *rest in found]
+        sides.sort(key=lambda side: (-side[0], -side[2]))
+        commands = orjson.dumps(list({side[5] for side in sides[:limit]})).decode()
+        asked = {id: rest for id, *rest in connection.execute(_ASKED, (commands,)).fetchall()}
+    rows = [StatementRow(*fields, *asked[command]) for *fields, command in sides[:limit]]
+    return rows, len(sides) > limit

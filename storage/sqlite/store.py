@@ -33,6 +33,7 @@ from storage.sqlite.money_reads import SqliteMoney
 from storage.sqlite.settle import checkpoint, settle_or_bisect, transact
 from storage.store import (
     RoomState,
+    StatementRow,
     StoreBroken,
     StoreError,
     StoreUnavailable,
@@ -240,7 +241,7 @@ class SqliteStore:
 
     async def statement(
         self, user: str, before: int | None, limit: int
-    ) -> tuple[list[dict[str, Any]], bool]:
+    ) -> tuple[list[StatementRow], bool]:
         return await self._browse(reads.statement, user, before, limit)
 
     async def _read(self, question: Callable[..., T], *arguments: Any) -> T:

@@ -1,6 +1,7 @@
 """What every ledger store must do. A new adapter joins by adding an opener to ADAPTERS."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -26,9 +27,10 @@ from kit.building.builders import (
     start_purchase,
 )
 from kit.building.ledgers import NOW_MS
+from rules.ledger import Reason
 from rules.outcomes import GiftAccepted, Refused
 from rules.rows import Bucket
-from storage import BoardLine, Store, open_store
+from storage import BoardLine, StatementRow, Store, open_store
 
 DAY_MS = 86_400_000
 
@@ -173,24 +175,50 @@ async def test_a_wallet_says_what_a_user_has_owes_and_spent(show: Store) -> None
 async def test_a_statement_lists_the_transfers_newest_first_and_in_pages(show: Store) -> None:
     cake = gift("ada", "cake", quantity=2)
     await show.settle([cake, retract("r1:1", reason="fraud"), gift("ada")], NOW_MS)
-    lines, more = await show.statement("ada", None, 10)
-    assert [(line["reason"], line["amount"], line["balance_after"]) for line in lines] == [
-        ("gift_spent", -1, 999),
-        ("retract_spent", 50, 1_000),
-        ("gift_spent", -50, 950),
-        ("grant", 1_000, 1_000),
+    rows, more = await show.statement("ada", None, 10)
+    assert [(Reason(row.reason), row.amount, row.balance_after) for row in rows] == [
+        (Reason.GIFT_SPENT, -1, 999),
+        (Reason.RETRACT_SPENT, 50, 1_000),
+        (Reason.GIFT_SPENT, -50, 950),
+        (Reason.GRANT, 1_000, 1_000),
     ]
-    assert [line["id"] for line in lines] == sorted((line["id"] for line in lines), reverse=True)
-    assert (lines[2]["gift_id"], lines[2]["gift"], lines[2]["quantity"]) == ("r1:1", "cake", 2)
-    assert lines[1]["note"] == "fraud"
-    assert {line["at_ms"] for line in lines} == {NOW_MS}
-    assert not more and await show.statement("ada", lines[1]["id"], 1) == (lines[2:3], True)
+    assert [row.place for row in rows] == sorted((row.place for row in rows), reverse=True)
+    asked, answered = json.loads(rows[2].command), json.loads(rows[2].outcome)
+    assert (asked["gift"], answered["room"], answered["seq"]) == ("cake", "r1", 1)
+    assert json.loads(rows[1].command)["reason"] == "fraud"
+    assert {row.at_ms for row in rows} == {NOW_MS} and {row.account for row in rows} == {"coins"}
+    assert not more and await show.statement("ada", rows[1].place, 1) == (rows[2:3], True)
     earned, _ = await show.statement("cleo", None, 10)
-    assert [(line["currency"], line["amount"]) for line in earned] == [
-        ("diamond", 500),
-        ("diamond", -25_000),
-        ("diamond", 25_000),
+    assert [(row.account, row.amount) for row in earned] == [
+        ("diamonds_pending", 500),
+        ("diamonds_pending", -25_000),
+        ("diamonds_pending", 25_000),
     ]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 200])
+async def test_a_page_of_a_statement_may_end_between_the_two_sides_of_a_transfer(
+    show: Store, limit: int
+) -> None:
+    """A release goes from one account of Cleo's to another: two rows, and neither is lost or
+    repeated, and no page is longer than asked for."""
+    await show.settle([set_policy(hold_days=0), gift("ada", "cake"), gift("bob")], NOW_MS)
+    await show.settle([release(), gift("ada")], NOW_MS)
+    paged: list[StatementRow] = []
+    before, more = None, True
+    while more:
+        page, more = await show.statement("cleo", before, limit)
+        assert len(page) == limit or (not more and len(page) < limit)
+        paged, before = paged + page, page[-1].place
+    assert [(row.account, row.amount) for row in paged] == [
+        ("diamonds_pending", 500),
+        ("diamonds_available", 13_000),
+        ("diamonds_pending", -13_000),
+        ("diamonds_pending", 500),
+        ("diamonds_pending", 12_500),
+    ]
+    assert paged[1].transfer == paged[2].transfer
+    assert await show.statement("cleo", before, limit) == ([], False)
 
 
 async def test_the_same_key_gets_the_first_answer_and_moves_nothing(show: Store) -> None:
