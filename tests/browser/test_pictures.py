@@ -6,7 +6,6 @@
 import asyncio
 import os
 import struct
-import subprocess
 import sys
 import time
 import zlib
@@ -19,7 +18,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from kit.servers.serving import free_port
+from kit.servers import children
+from kit.servers.serving import READY_S, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -36,17 +36,16 @@ def demo(tmp_path: Path) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "server.cli", "demo", "--gifters", "12", "--port", str(port)]
     with (tmp_path / "demo.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        process = children.start(command, cwd=ROOT, stdout=log, stderr=log)
     try:
         wait_until_ready(f"http://127.0.0.1:{port}")
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait(20)
+        children.end(process)
 
 
 def wait_until_ready(url: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + READY_S
     while True:
         try:
             if httpx.get(f"{url}/readyz", timeout=1).status_code == 200:

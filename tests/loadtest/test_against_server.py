@@ -4,12 +4,13 @@
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kit.servers import children
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,9 +37,7 @@ ROOT = Path(__file__).parents[2]
 def test_everything_adds_up(live_server: Any, options: tuple[str, ...]) -> None:
     words = [sys.executable, "-m", "loadtest", live_server.url, "--json", "--room", "adds-up"]
     words += ["--token-secret", live_server.token_secret, "--api-key", live_server.api_key]
-    done = subprocess.run(
-        [*words, *options], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
-    )
+    done = children.run([*words, *options], cwd=ROOT, text=True)
     assert done.stdout, done.stderr
     report = json.loads(done.stdout)
     assert [check for check in report["checks"] if not check["ok"]] == []

@@ -4,12 +4,13 @@ Each run is the command itself in a process of its own, over real sockets, as a 
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kit.servers import children
 
 ROOT = Path(__file__).parents[2]
 FEW = ("--viewers", "12", "--gifters", "4", "--rate", "80", "--duration", "1.5")
@@ -19,7 +20,7 @@ def loadtest(server: Any, *options: str, key: str = "") -> tuple[int, dict[str, 
     words = [sys.executable, "-m", "loadtest", server.url, "--json", "--room", "r"]
     words += ["--token-secret", server.token_secret, "--api-key", key or server.api_key]
     words += ["--drain", "1", "--catch-up", "1", *options]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = children.run(words, cwd=ROOT, text=True)
     assert server.api_key not in done.stdout + done.stderr
     assert server.token_secret not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr

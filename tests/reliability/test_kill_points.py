@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from kit.servers.serving import ServerProcess
+from kit.servers.serving import ServerProcess, server_process
 from kit.servers.tools import strace
 from reliability import tracing
 from reliability.books import check_after_kill, check_at_the_end, read_log
@@ -47,13 +47,9 @@ class Prepared(NamedTuple):
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     folder = tmp_path_factory.mktemp("prepared")
-    server = ServerProcess(folder, **FLAGS)
-    server.start()
-    try:
+    with server_process(folder, **FLAGS) as server:
         asyncio.run(small_load().prepare(server.url))
-    finally:
-        code = server.stop()
-    assert code == 0
+        assert server.stop() == 0
     return Prepared(folder, asyncio.run(measure(folder, tmp_path_factory.mktemp("measured"))))
 
 
@@ -71,7 +67,7 @@ async def measure(books: Path, folder: Path) -> Counter[str]:
         await wait_for(living, 1.0)
         counted = tracing.count_calls(log)
     finally:
-        tracing.end(server)
+        server.kill()
     await wait_for(living, REACHED_S_MAX)
     return counted
 
@@ -124,7 +120,7 @@ class Scene:
         assert self.traced.process is not None
         living = asyncio.ensure_future(self.load.live(self.traced.url))
         if not await wait_for(living, 2.0 if last else REACHED_S_MAX):
-            tracing.end(self.traced)
+            self.traced.kill()
             assert await wait_for(living, REACHED_S_MAX)
             return None
         return await asyncio.to_thread(self.traced.process.wait, REACHED_S_MAX)
@@ -132,8 +128,8 @@ class Scene:
     async def check(self) -> None:
         """Start on what is left, without strace: compare, send again, compare all of it."""
         server = ServerProcess(self.folder, **FLAGS)
-        await asyncio.to_thread(server.start)
         try:
+            await asyncio.to_thread(server.start)
             log = await asyncio.to_thread(read_log, server.url)
             self.tally.orphans += check_after_kill(self.load, log, server.url, server.database)
             await self.load.finish(server.url)
@@ -146,9 +142,11 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path, prepared: Prepared, tally: Tally) -> AsyncIterator[Scene]:
     scene = Scene(tmp_path, prepared, tally)
-    yield scene
-    if scene.traced is not None and scene.traced.process is not None:
-        tracing.end(scene.traced)
+    try:
+        yield scene
+    finally:
+        if scene.traced is not None:
+            scene.traced.kill()
 
 
 async def die_at(scene: Scene, call: str, number: int) -> None:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 import websockets
 
-from kit.servers.serving import BACKEND, ServerProcess
+from kit.servers.serving import BACKEND, ServerProcess, server_process
 from reliability.books import check_audit
 from reliability.load import ROOM, connection, join
 
@@ -38,11 +38,11 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server, and descriptors enough for a thousand sockets on both sides."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    server = ServerProcess(tmp_path, **FLAGS)
-    server.start()
-    yield server
-    server.kill()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        with server_process(tmp_path, **FLAGS) as server:
+            yield server
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     check_audit(server.database)
 
 

@@ -1,4 +1,4 @@
-"""A server under strace: where its calls are made, and how it is ended.
+"""A server under strace: where its calls are made.
 
 strace counts the calls of each thread by itself. Two threads matter: the loop's, which is the
 process, writes to sockets with `write`; the ledger's, which SQLite runs in, calls `pwrite64` and
@@ -6,29 +6,10 @@ process, writes to sockets with `write`; the ledger's, which SQLite runs in, cal
 once (`Baseline`), so that call number N can mean the Nth after the load began.
 """
 
-import os
-import signal
 from collections import Counter
 from pathlib import Path
 
-from kit.servers.serving import ServerProcess
-
 CALLS = ("fdatasync", "pwrite64", "write")
-
-
-def tracee(server: ServerProcess) -> int:
-    """The server below strace; strace itself is deaf to signals while it runs a command."""
-    assert server.process is not None
-    pid = server.process.pid
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-
-
-def end(server: ServerProcess) -> None:
-    """kill −9 for the server below strace; strace follows it."""
-    assert server.process is not None
-    if server.process.poll() is None:
-        os.kill(tracee(server), signal.SIGKILL)
-    server.process.wait(10)
 
 
 def count_calls(log: Path) -> Counter[str]:

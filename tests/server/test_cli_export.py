@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from kit.building.builders import gift, grant, open_room, set_policy
 from kit.building.ledgers import book, new_ledger
+from kit.servers import children
 from server.cli.main import app
 from server.settings import table as config
 from storage.sqlite.store import FileLock
@@ -142,7 +143,7 @@ def test_standard_output_is_utf_8_whatever_the_terminal_says(books: Path) -> Non
         book(connection, grant("ada", key="café"))
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     environment = ENVIRONMENT | ascii_only
-    done = subprocess.run([*EXPORT, "csv"], env=environment, capture_output=True, timeout=60)
+    done = children.run([*EXPORT, "csv"], env=environment)
     assert done.returncode == 0, done.stderr
     assert "café" in done.stdout.decode("utf-8")
 
@@ -151,14 +152,15 @@ def test_a_reader_that_leaves_ends_the_export_quietly(books: Path) -> None:
     with closing(new_ledger(books)) as connection:
         book(connection, grant("ada", 10_000), *(gift() for _ in range(2_000)))
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [*EXPORT, "beancount"], env=ENVIRONMENT, stdout=pipe, stderr=pipe
-    ) as started:
+    started = children.start([*EXPORT, "beancount"], env=ENVIRONMENT, stdout=pipe, stderr=pipe)
+    try:
         assert started.stdout is not None and started.stderr is not None
         assert started.stdout.readline()
         started.stdout.close()
         assert started.stderr.read() == b""
         assert started.wait(60) == 1
+    finally:
+        children.end(started)
 
 
 def test_audit_shows_the_trial_balance_below_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from websockets.sync.client import connect
 
 from kit.servers.answering import answering
-from kit.servers.serving import API_KEY, BACKEND, ServerProcess, token
+from kit.servers.serving import API_KEY, BACKEND, ServerProcess, server_process, token
 from server.cli.main import app
 
 PERIOD = ["--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"]
@@ -20,17 +20,14 @@ PERIOD = ["--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    running = ServerProcess(
-        tmp_path_factory.mktemp("books"),
-        **{
-            "rate-permille": 1_000,
-            "payout-minimum-millidiamonds": 1_000,
-            "webhook-allow-private": "true",
-        },
-    )
-    running.start()
-    yield running
-    assert running.stop() == 0
+    flags = {
+        "rate-permille": 1_000,
+        "payout-minimum-millidiamonds": 1_000,
+        "webhook-allow-private": "true",
+    }
+    with server_process(tmp_path_factory.mktemp("books"), **flags) as running:
+        yield running
+        assert running.stop() == 0
 
 
 def run(server: ServerProcess, *args: str, code: int = 0, input: str | None = None) -> Result:

@@ -2,7 +2,6 @@
 
 import json
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from kit.servers import children
 from kit.servers.answering import Backend, answering
 from server.cli.main import app
 from server.cli.wording import moment, moment_ms, money, worded
@@ -424,13 +424,11 @@ def test_serve_names_every_mistake_of_a_file_of_gifts_or_prices(
     (elsewhere / "own.toml").write_text(content)
     secrets = ["--token-secret", "s" * 32, "--api-key", API_KEY]
     command = [sys.executable, "-m", "server.cli", "serve", "--port", "0", *secrets]
-    ended = subprocess.run(
+    ended = children.run(
         [*command, f"--{flag}", str(elsewhere / "own.toml")],
         cwd=Path(config.__file__).parents[2],
         env={"LARGESSE_DATABASE": f"sqlite:///{elsewhere / 'b.db'}"},
-        capture_output=True,
         text=True,
-        timeout=60,
     )
     lines = [line for line in ended.stderr.splitlines() if line.startswith(f"largesse: {flag}: ")]
     assert (ended.returncode, len(lines)) == (2, mistakes), ended.stderr

@@ -8,7 +8,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from websockets.frames import Close, Opcode
 import storage
 from fanout import Batch
 from fanout.local import LocalBus
-from kit.servers.serving import BACKEND, Client, Live, ServerProcess, live, settings
+from kit.servers.serving import BACKEND, Client, Live, ServerProcess, live, server_process, settings
 from server.app import serving
 
 
@@ -36,21 +36,9 @@ def small_pipe(connection: Any) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)
 
 
-@contextlib.contextmanager
-def process(folder: Path, **flags: Any) -> Iterator[ServerProcess]:
-    """A server of its own that does not outlive the test, however it ends."""
-    server = ServerProcess(folder, **flags)
-    server.start()
-    try:
-        yield server
-    finally:
-        if server.process is not None and server.process.poll() is None:
-            server.kill()
-
-
 @contextlib.asynccontextmanager
 async def in_process(folder: Path, **flags: Any) -> AsyncIterator[ServerProcess]:
-    with process(folder, **flags) as server:
+    with server_process(folder, **flags) as server:
         yield server
 
 
@@ -250,7 +238,7 @@ async def test_a_draining_server_takes_nobody_new() -> None:
 
 
 def test_a_second_server_on_the_same_books_is_refused(tmp_path: Path) -> None:
-    with process(tmp_path) as first:
+    with server_process(tmp_path) as first:
         second = ServerProcess(tmp_path)
         with pytest.raises(RuntimeError, match="in use by another process"):
             second.start()

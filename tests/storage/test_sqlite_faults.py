@@ -15,6 +15,7 @@ import pytest
 import storage
 from kit.building.builders import gift, grant, open_room, set_policy
 from kit.building.ledgers import NOW_MS, codes, new_ledger
+from kit.servers import children
 from kit.servers.tools import strace
 from rules.outcomes import GiftAccepted
 from storage import Store, StoreError, StoreUnavailable, open_store
@@ -59,11 +60,9 @@ def test_a_second_process_on_the_same_file_is_refused(path: Path) -> None:
         "try:\n    asyncio.run(open_store(sys.argv[1]))\n"
         "except StoreError as error:\n    print(error)\n"
     )
-    second = subprocess.run(
+    second = children.run(
         [sys.executable, "-c", code, address(path)],
-        capture_output=True,
         text=True,
-        timeout=30,
         env=ENVIRONMENT,
     )
     assert "in use by another process" in second.stdout, second.stderr
@@ -219,13 +218,8 @@ async def test_a_disk_that_is_full_for_half_of_a_bisected_batch_is_told_apart(
 
 def run_worker(path: Path, *prefix: str) -> subprocess.CompletedProcess[str]:
     """A process that gifts, one at a time, and prints each acknowledgement before the next."""
-    return subprocess.run(
-        [*prefix, sys.executable, str(WORKER), str(path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=ENVIRONMENT,
-    )
+    command = [*prefix, sys.executable, str(WORKER), str(path)]
+    return children.run(command, text=True, env=ENVIRONMENT)
 
 
 # Call 2 is missing: it syncs the folder of the new WAL, and SQLite passes over its failure.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.servers import children
 from kit.servers.tools import absent, need
 
 HERE = Path(__file__).parent
@@ -29,10 +30,7 @@ def test_there_are_suites() -> None:
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name.removesuffix(".test.mjs"))
 def test_client_library(suite: Path) -> None:
-    run = subprocess.run(
-        [node(), "--test", "--test-reporter=tap", str(suite)],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    run = children.run([node(), "--test", "--test-reporter=tap", str(suite)], text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     passed = re.search(r"^# pass (\d+)$", run.stdout, re.MULTILINE)
     assert passed and int(passed[1]) > 0, "the suite ran no test"

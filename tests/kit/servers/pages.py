@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kit.servers.serving import BACKEND, ServerProcess, token
+from kit.servers.serving import BACKEND, ServerProcess, server_process, token
 from kit.servers.tools import need
 
 COINS = 3_000
@@ -51,9 +51,5 @@ def live_pages(folder: Path, patch: pytest.MonkeyPatch, **flags: Any) -> Iterato
     need("chromium")
     # `serve` takes every LARGESSE_* for a setting, and this one is for test_pictures.py.
     patch.delenv("LARGESSE_SCREENSHOTS", raising=False)
-    server = ServerProcess(folder, **flags)
-    server.start()
-    try:
+    with server_process(folder, **flags) as server:
         yield LivePages(server)
-    finally:
-        server.kill()
