@@ -16,6 +16,7 @@ from rules.days import DAY_MS
 from rules.events import Giving
 from rules.ledger import MONEY_MAX, SYSTEM, AccountCode, Reason
 from rules.levels import level_of
+from rules.lifecycles import PurchaseStatus, RoomStatus
 from rules.outcomes import (
     ComboShown,
     GiftAccepted,
@@ -78,7 +79,7 @@ def _wrong_request(command: SendGift, room: Room, gift: Gift) -> Result | None:
 
 def _closed(policy: Policy, command: SendGift, room: Room, gift: Gift) -> Result | None:
     """Refusals that stay under the key: they were true when the gift arrived."""
-    if room.status != "open":
+    if room.status is not RoomStatus.OPEN:
         return refuse(RefusalCode.ROOM_CLOSED, "This stream has ended; nothing was charged.")
     if not gift.enabled:
         return refuse(
@@ -315,7 +316,7 @@ def _undo(book: Book, gift: GiftRecord, now_ms: int) -> Undone:
     for purchase_id, part in gift.lots:
         # What was refunded meanwhile, or belongs to a purchase that is no more, counts as granted.
         purchase = book.purchases[purchase_id]
-        if purchase.status == "paid":
+        if purchase.status is PurchaseStatus.PAID:
             missing = purchase.coins - purchase.refunded_coins - spending.left_of(user, purchase_id)
             spending.put_back(user, purchase_id, min(part, missing))
     debt_paid = pay_coin_debt(book, user)

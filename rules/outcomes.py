@@ -2,6 +2,7 @@
 
 import msgspec
 
+from rules.lifecycles import CorrectionStatus, PayoutStatus
 from rules.refusals import RefusalCode
 
 
@@ -184,7 +185,7 @@ class CorrectionProposed(Outcome, frozen=True, kw_only=True, tag="correction_pro
 
 class CorrectionDecided(Outcome, frozen=True, kw_only=True, tag="correction_decided"):
     correction: int
-    status: str
+    status: CorrectionStatus
     user: str
     account: str
     amount: int
@@ -244,7 +245,7 @@ class PayoutChanged(Outcome, frozen=True, kw_only=True, tag="payout"):
 
     payout: str
     creator: str
-    status: str
+    status: PayoutStatus
     millidiamonds: int
     amount_minor: int
     currency: str

@@ -17,6 +17,7 @@ from rules.commands import (
 )
 from rules.creators import pay_diamond_debt
 from rules.ledger import SYSTEM, AccountCode, Reason
+from rules.lifecycles import PAYOUT, PayoutStatus, PayoutStep
 from rules.outcomes import PayoutChanged
 from rules.policy import PayoutRules, Policy
 from rules.refusals import RefusalCode
@@ -38,7 +39,7 @@ def request(book: Book, command: RequestPayout, now_ms: int) -> Result:
     row = Payout(
         f"payout-{book.next_command}",
         creator.id,
-        "approved" if automatic else "requested",
+        PayoutStatus.APPROVED if automatic else PayoutStatus.REQUESTED,
         command.millidiamonds,
         command.millidiamonds // rules.millidiamonds_per_minor,
         policy.shop.currency if policy else "",
@@ -51,7 +52,8 @@ def request(book: Book, command: RequestPayout, now_ms: int) -> Result:
     )
     creator.payout = row.id
     book.payouts[row.id] = row
-    return _changed(book, row)
+    book.keep(row)
+    return Result(_outcome(row))
 
 
 def _flags(
@@ -94,19 +96,18 @@ def _not_now(book: Book, command: RequestPayout) -> Result | None:
 
 def approve(book: Book, command: ApprovePayout, now_ms: int) -> Result:
     """A person has looked at it; the bank may pay."""
-    row = _find(book, command.payout, "requested")
+    row = _find(book, command.payout, PayoutStep.APPROVE)
     if isinstance(row, Result):
         return row
     user = book.users.get(row.creator)
     if user is not None and user.frozen:
         return refuse(RefusalCode.ACCOUNT_FROZEN, f"The account of {row.creator} is frozen.")
-    row.status = "approved"
-    return _changed(book, row)
+    return _changed(book, row, PayoutStep.APPROVE)
 
 
 def pay(book: Book, command: PayPayout, now_ms: int) -> Result:
     """The bank has paid."""
-    row = _find(book, command.payout, "approved")
+    row = _find(book, command.payout, PayoutStep.PAY)
     if isinstance(row, Result):
         return row
     return _pay(book, row, command.reference, now_ms)
@@ -120,13 +121,13 @@ def _pay(book: Book, row: Payout, reference: str, now_ms: int) -> Result:
     creator = book.creator(row.creator)
     creator.payout = ""
     creator.payouts_paid += 1
-    row.status, row.decided_ms, row.reference = "paid", now_ms, reference
-    return _changed(book, row)
+    row.decided_ms, row.reference = now_ms, reference
+    return _changed(book, row, PayoutStep.PAY)
 
 
 def reject(book: Book, command: RejectPayout, now_ms: int) -> Result:
     """It will not be paid: everything goes back, and a debt is paid from it first."""
-    row = _find(book, command.payout, "requested", "approved")
+    row = _find(book, command.payout, PayoutStep.REJECT)
     if isinstance(row, Result):
         return row
     return _reject(book, row, command.reason, now_ms)
@@ -138,16 +139,16 @@ def _reject(book: Book, row: Payout, reason: str, now_ms: int) -> Result:
     book.pay(Reason.PAYOUT_RETURNED, reserved, available, row.millidiamonds)
     pay_diamond_debt(book, row.creator, row.millidiamonds)
     book.creator(row.creator).payout = ""
-    row.status, row.decided_ms, row.reference = "rejected", now_ms, reason
-    return _changed(book, row)
+    row.decided_ms, row.reference = now_ms, reason
+    return _changed(book, row, PayoutStep.REJECT)
 
 
 def record(book: Book, command: RecordPayoutResult, now_ms: int) -> Result:
     """Take a line of the bank's answer. The same answer again changes nothing; one that fits no
     approved payout is listed for a person: money may have moved that the books do not know of."""
     row = book.payouts.get(command.payout)
-    said = "paid" if command.paid else "rejected"
-    if row is not None and row.status == "approved":
+    said = PayoutStatus.PAID if command.paid else PayoutStatus.REJECTED
+    if row is not None and PayoutStep.PAY in PAYOUT[row.status]:
         if command.paid:
             return _pay(book, row, command.reference, now_ms)
         return _reject(book, row, command.reference or "the bank did not pay it", now_ms)
@@ -160,17 +161,19 @@ def record(book: Book, command: RecordPayoutResult, now_ms: int) -> Result:
     return suspend(book, f"payout {command.payout}", why, note, now_ms)
 
 
-def _find(book: Book, id: str, *states: str) -> Payout | Result:
+def _find(book: Book, id: str, step: PayoutStep) -> Payout | Result:
+    """The payout, if it can take this step now; else the refusal."""
     row = book.payouts.get(id)
     if row is None:
         return refuse(RefusalCode.UNKNOWN_PAYOUT, f"There is no payout {id}.")
-    if row.status not in states:
+    if step not in PAYOUT[row.status]:
         sentence = f"The payout is {row.status}; that cannot be done with it now."
         return refuse(RefusalCode.WRONG_STATE, sentence, status=row.status)
     return row
 
 
-def _changed(book: Book, row: Payout) -> Result:
+def _changed(book: Book, row: Payout, step: PayoutStep) -> Result:
+    row.status = PAYOUT[row.status][step]
     book.keep(row)
     return Result(_outcome(row))
 

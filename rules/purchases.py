@@ -20,6 +20,7 @@ from rules.commands import (
     StartPurchase,
 )
 from rules.ledger import MONEY_MAX, SYSTEM, SYSTEM_TOTAL_MAX, AccountCode, Reason
+from rules.lifecycles import PURCHASE, PurchaseStatus, PurchaseStep, RefundStatus
 from rules.outcomes import (
     CheckoutAttached,
     Granted,
@@ -95,7 +96,7 @@ def start(book: Book, command: StartPurchase, now_ms: int) -> Result:
     row = Purchase(
         command.purchase,
         command.user,
-        "pending",
+        PurchaseStatus.PENDING,
         command.provider,
         command.bundle or "",
         coins,
@@ -123,7 +124,7 @@ def _too_many(book: Book, command: StartPurchase) -> Result | None:
     if not most or not command.own:
         return None
     rows = book.purchases.values()
-    waiting = sum(row.user == command.user and row.status == "pending" for row in rows)
+    waiting = sum(row.user == command.user and row.status is PurchaseStatus.PENDING for row in rows)
     if waiting < most:
         return None
     sentence = f"{waiting} purchases are waiting for a payment; pay or let them go."
@@ -174,9 +175,9 @@ def settle_paid(book: Book, command: SettlePurchase, now_ms: int) -> Result:
     book.keep(purchase)
     if purchase.parked:
         # It came and went: nobody has the coins, and nobody owes any.
-        purchase.status = "charged_back"
+        _advance(purchase, PurchaseStep.PAY_PARKED)
         return Result(_charged_back(book, purchase, 0, 0, 0, ()))
-    purchase.status = "paid"
+    _advance(purchase, PurchaseStep.PAY)
     purchase.first_transfer = book.next_transfer
     user, wallet = book.credited(purchase.user, now_ms), (purchase.user, AccountCode.COINS)
     book.pay(Reason.PURCHASE, _SOLD, wallet, purchase.coins)
@@ -219,11 +220,11 @@ def fail(book: Book, command: FailPurchase, now_ms: int) -> Result:
     if purchase is None:
         return _unknown(command.purchase)
     outcome = PurchaseFailed(purchase=purchase.id, user=purchase.user, reason=command.reason)
-    if purchase.status == "failed":
+    if purchase.status is PurchaseStatus.FAILED:
         return Result(outcome, replayed=True)
-    if purchase.status != "pending":
+    if not _can(purchase, PurchaseStep.FAIL):
         return _wrong_state(purchase)
-    purchase.status = "failed"
+    _advance(purchase, PurchaseStep.FAIL)
     book.keep(purchase)
     return Result(outcome)
 
@@ -234,7 +235,7 @@ def refund(book: Book, command: RefundPurchase, now_ms: int) -> Result:
     purchase = book.purchases.get(command.purchase)
     if purchase is None:
         return _unknown(command.purchase)
-    if purchase.status != "paid":
+    if not _can(purchase, PurchaseStep.REFUND_PART):
         return _wrong_state(purchase)
     left = purchase.coins - purchase.refunded_coins
     user = book.users.get(purchase.user)
@@ -253,10 +254,10 @@ def refund(book: Book, command: RefundPurchase, now_ms: int) -> Result:
     book.pay(Reason.REFUND_MONEY, _SALES, _CLEARING, amount)
     purchase.refunded_coins += coins
     purchase.refunded_minor += amount
-    if purchase.refunded_coins == purchase.coins:
-        purchase.status = "refunded"
+    is_all = purchase.refunded_coins == purchase.coins
+    _advance(purchase, PurchaseStep.REFUND_REST if is_all else PurchaseStep.REFUND_PART)
     book.keep(purchase)
-    status = "sent" if command.sent or not amount else "requested"
+    status = RefundStatus.SENT if command.sent or not amount else RefundStatus.REQUESTED
     row = Refund(command.refund, purchase.id, purchase.user, coins, amount, status, now_ms)
     book.refunds[row.id] = row
     book.keep(row)
@@ -279,9 +280,9 @@ def refund_sent(book: Book, command: RefundSent, now_ms: int) -> Result:
     row = book.refunds.get(command.refund)
     if row is None:
         return refuse(RefusalCode.UNKNOWN_REFUND, f"There is no refund {command.refund}.")
-    if row.status == "sent":
+    if row.status is RefundStatus.SENT:
         return Result(RefundMarkedSent(refund=row.id), replayed=True)
-    row.status = "sent"
+    row.status = RefundStatus.SENT
     book.keep(row)
     return Result(RefundMarkedSent(refund=row.id))
 
@@ -293,7 +294,7 @@ def charge_back(book: Book, command: ChargeBack, now_ms: int) -> Result:
         return suspend(
             book, f"purchase {command.purchase}", "unknown_purchase", command.reason, now_ms
         )
-    if purchase.status == "charged_back" or purchase.parked:
+    if purchase.status is PurchaseStatus.CHARGED_BACK or purchase.parked:
         return Result(_charged_back(book, purchase, 0, 0, 0, ()), replayed=True)
     whole = (purchase.price_minor, purchase.price_minor - purchase.refunded_minor)
     if command.amount_minor is not None and (
@@ -303,11 +304,12 @@ def charge_back(book: Book, command: ChargeBack, now_ms: int) -> Result:
         return suspend(
             book, f"purchase {purchase.id}", "chargeback_differs", command.reason, now_ms
         )
-    if purchase.status == "refunded":
+    if purchase.status is PurchaseStatus.REFUNDED:
         note = f"charged back after it was refunded: {command.reason}"
         return suspend(book, f"purchase {purchase.id}", "refunded_before", note, now_ms)
-    if purchase.status != "paid":
+    if _can(purchase, PurchaseStep.PARK):
         purchase.parked = command.reason or "charged back"
+        _advance(purchase, PurchaseStep.PARK)
         book.keep(purchase)
         return Result(_charged_back(book, purchase, 0, 0, 0, ()))
     return _charge_back(book, purchase, now_ms)
@@ -318,7 +320,7 @@ def _charge_back(book: Book, purchase: Purchase, now_ms: int) -> Result:
     amount = purchase.price_minor - purchase.refunded_minor
     debt = _take_coins(book, purchase, coins, Reason.CHARGEBACK, now_ms)
     book.pay(Reason.CHARGEBACK_MONEY, _SALES, _CLEARING, amount)
-    purchase.status = "charged_back"
+    _advance(purchase, PurchaseStep.CHARGE_BACK)
     purchase.clawback = book.policy.clawback if book.policy else "none"
     book.keep(purchase)
     taken = _claw_back(book, purchase)
@@ -378,6 +380,15 @@ def _take_coins(book: Book, purchase: Purchase, coins: int, reason: Reason, now_
 
 def _unknown(purchase: str) -> Result:
     return refuse(RefusalCode.UNKNOWN_PURCHASE, f"There is no purchase {purchase}.")
+
+
+def _can(purchase: Purchase, step: PurchaseStep) -> bool:
+    return step in PURCHASE[purchase.status]
+
+
+def _advance(purchase: Purchase, step: PurchaseStep) -> None:
+    """Raises KeyError for a step that the purchase cannot take: whoever asks has to look before."""
+    purchase.status = PURCHASE[purchase.status][step]
 
 
 def _wrong_state(purchase: Purchase) -> Result:

@@ -6,6 +6,7 @@ from rules import events
 from rules.book import Book
 from rules.commands import CloseRoom, OpenRoom, RenewEpochs, SetPolicy
 from rules.ledger import SYSTEM, AccountCode
+from rules.lifecycles import RoomStatus
 from rules.outcomes import EpochsRenewed, PolicySet, RoomClosed, RoomOpened
 from rules.refusals import RefusalCode
 from rules.results import Result, refuse
@@ -22,7 +23,7 @@ def open_room(book: Book, command: OpenRoom, now_ms: int) -> Result:
         return refuse(
             RefusalCode.ROOM_EXISTS, f"The room {command.room} exists with other content."
         )
-    room = Room(command.room, *content, "open", command.epoch, 0, 0, now_ms)
+    room = Room(command.room, *content, RoomStatus.OPEN, command.epoch, 0, 0, now_ms)
     book.rooms[room.id] = book.changed_rooms[room.id] = room
     return Result(RoomOpened(room=room.id, epoch=room.epoch))
 
@@ -32,9 +33,9 @@ def close_room(book: Book, command: CloseRoom, now_ms: int) -> Result:
     room = book.rooms.get(command.room)
     if room is None:
         return refuse(RefusalCode.UNKNOWN_ROOM, f"There is no room {command.room}.")
-    if room.status != "open":
+    if room.status is not RoomStatus.OPEN:
         return Result(RoomClosed(room=room.id, seq=room.seq), replayed=True)
-    room.status = "closed"
+    room.status = RoomStatus.CLOSED
     room.seq += 1
     book.changed_rooms[room.id] = room
     body = events.closed_body(seq=room.seq, at_ms=now_ms)

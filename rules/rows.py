@@ -10,6 +10,13 @@ from typing import NamedTuple
 import msgspec
 
 from rules.combos import Combo
+from rules.lifecycles import (
+    CorrectionStatus,
+    PayoutStatus,
+    PurchaseStatus,
+    RefundStatus,
+    RoomStatus,
+)
 from rules.outcomes import AnyOutcome, Lots
 
 
@@ -18,7 +25,7 @@ class Room(msgspec.Struct, gc=False):
     title: str
     creator: str
     creator_name: str
-    status: str
+    status: RoomStatus
     epoch: str
     seq: int
     total_coins: int
@@ -138,8 +145,7 @@ class Purchase(msgspec.Struct, gc=False):
 
     id: str
     user: str
-    status: str
-    """`pending`, `paid`, `failed`, `refunded`, `charged_back`."""
+    status: PurchaseStatus
     provider: str
     bundle: str
     coins: int
@@ -166,16 +172,14 @@ class Refund(msgspec.Struct, gc=False):
     user: str
     coins: int
     amount_minor: int
-    status: str
-    """`requested`: the provider has to be told; `sent`."""
+    status: RefundStatus
     at_ms: int
 
 
 class Payout(msgspec.Struct, gc=False):
     id: str
     creator: str
-    status: str
-    """`requested`, `approved`, `paid`, `rejected`."""
+    status: PayoutStatus
     millidiamonds: int
     amount_minor: int
     currency: str
@@ -204,8 +208,7 @@ class Correction(msgspec.Struct, gc=False):
     account: str
     amount: int
     reason: str
-    status: str
-    """`proposed`, `approved`, `rejected`."""
+    status: CorrectionStatus
     proposed_by: str
     at_ms: int
     decided_by: str = ""

@@ -17,6 +17,7 @@ from rules.ledger import (
     can_give,
     has_room,
 )
+from rules.lifecycles import CorrectionStatus
 from rules.outcomes import CorrectionDecided, CorrectionProposed, Suspended, SuspenseSettled
 from rules.refusals import RefusalCode
 from rules.results import Balance, Result, refuse
@@ -65,7 +66,7 @@ def propose(book: Book, command: ProposeCorrection, now_ms: int) -> Result:
         command.account,
         command.amount,
         command.reason,
-        "proposed",
+        CorrectionStatus.PROPOSED,
         command.actor,
         now_ms,
     )
@@ -81,7 +82,7 @@ def decide(book: Book, command: DecideCorrection, now_ms: int) -> Result:
         return refuse(
             RefusalCode.UNKNOWN_CORRECTION, f"There is no correction {command.correction}."
         )
-    if row.status != "proposed":
+    if row.status is not CorrectionStatus.PROPOSED:
         return refuse(RefusalCode.WRONG_STATE, f"This correction was {row.status} before.")
     if command.approve and command.actor == row.proposed_by:
         return refuse(RefusalCode.FORBIDDEN, "Who proposed a correction cannot approve it.")
@@ -92,7 +93,7 @@ def decide(book: Book, command: DecideCorrection, now_ms: int) -> Result:
             return refusal
         if row.account == AccountCode.COINS:
             balance = Balance(row.user, book.balance(row.user, AccountCode.COINS))
-    row.status = "approved" if command.approve else "rejected"
+    row.status = CorrectionStatus.APPROVED if command.approve else CorrectionStatus.REJECTED
     row.decided_by = command.actor
     book.keep(row)
     outcome = CorrectionDecided(

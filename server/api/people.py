@@ -21,6 +21,7 @@ from rules.commands import (
     SetLimits,
     Unfreeze,
 )
+from rules.lifecycles import OPEN_PAYOUTS
 from rules.outcomes import GiftsReversed
 from rules.rows import User
 from server.api.answers import booked, outcome_body
@@ -324,7 +325,7 @@ async def _concerned(shell: Context, gifts: list[GiftLine]) -> dict[str, Any]:
                 sums[place] += step
     payouts = []
     for creator_id in creators:
-        for status in ("requested", "approved"):
+        for status in OPEN_PAYOUTS:
             rows = await shell.store.money.payouts(creator_id, status, None, 1)
             payouts += [
                 {"payout": row.id, "creator": row.creator, "status": row.status} for row in rows

@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from rules.commands import ChargeBack, RefundPurchase, StartPurchase
+from rules.lifecycles import PurchaseStatus
 from rules.outcomes import PurchaseStarted
 from rules.rows import Purchase
 from server.api.access import check_is
@@ -34,7 +35,7 @@ from server.payments import (
     notifications,
 )
 
-STATES = ("pending", "paid", "failed", "refunded", "charged_back")
+STATES = tuple(PurchaseStatus)
 
 _CURSOR = re.compile(r"([0-9]{1,16})_(.+)")
 

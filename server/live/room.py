@@ -33,6 +33,7 @@ from protocol.messages import (
 )
 from rules.boards import Board
 from rules.events import Event, speaks_of
+from rules.lifecycles import RoomStatus
 from server.live.condense import Entry, condense
 from storage import RoomState
 
@@ -102,7 +103,7 @@ class Room:
             if "level_up" in body:
                 self._risen.append(body)
         elif event.kind == "room_closed":
-            self.status = "closed"
+            self.status = RoomStatus.CLOSED
 
     def _follow_combo(self, body: dict[str, Any]) -> None:
         """A giver's next gift continues their combo or ends it. Anonymous combos end by time."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, assert_never
 import msgspec
 import orjson
 
+from rules.lifecycles import PayoutStatus
 from rules.outcomes import (
     AccountFrozen,
     AccountUnfrozen,
@@ -150,7 +151,7 @@ def kind_of(outcome: AnyOutcome) -> str | None:
         case PurchaseChargedBack():
             return "purchase.charged_back"
         case PayoutChanged(status=status):
-            return f"payout.{status}"
+            return _payout(status)
         case RoomOpened():
             return "room.opened"
         case RoomClosed():
@@ -185,6 +186,20 @@ def kind_of(outcome: AnyOutcome) -> str | None:
             return None
         case _:
             assert_never(outcome)
+
+
+def _payout(status: PayoutStatus) -> str:
+    match status:
+        case PayoutStatus.REQUESTED:
+            return "payout.requested"
+        case PayoutStatus.APPROVED:
+            return "payout.approved"
+        case PayoutStatus.PAID:
+            return "payout.paid"
+        case PayoutStatus.REJECTED:
+            return "payout.rejected"
+        case _:
+            assert_never(status)
 
 
 def _read(text: str) -> AnyOutcome | None:

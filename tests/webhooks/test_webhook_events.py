@@ -22,6 +22,7 @@ from kit.building.builders import (
 from kit.building.examples import example
 from kit.building.ledgers import NOW_MS, book, new_ledger
 from rules.commands import write
+from rules.lifecycles import PayoutStatus
 from rules.outcomes import (
     AnyOutcome,
     EpochsRenewed,
@@ -135,8 +136,10 @@ def test_refusals_are_told_only_when_a_limit_was_reached(tmp_path: Path) -> None
     assert event["data"] == wish | {"limit": "daily", "left_coins": 3}
 
 
-@pytest.mark.parametrize("status", ["requested", "approved", "paid", "rejected"])
-def test_a_payout_is_told_by_where_it_stands_in_the_lane_of_its_creator(status: str) -> None:
+@pytest.mark.parametrize("status", PayoutStatus)
+def test_a_payout_is_told_by_where_it_stands_in_the_lane_of_its_creator(
+    status: PayoutStatus,
+) -> None:
     outcome = PayoutChanged(
         payout="p1",
         creator="cleo",
@@ -147,7 +150,7 @@ def test_a_payout_is_told_by_where_it_stands_in_the_lane_of_its_creator(status: 
     )
     event = told(outcome, {"reason": "no account"})
     assert (event["type"], event["lane"]) == (f"payout.{status}", "user:cleo")
-    assert ("reason" in event["data"]) is (status == "rejected")
+    assert ("reason" in event["data"]) is (status is PayoutStatus.REJECTED)
 
 
 def test_a_purchase_is_told_in_the_lane_of_its_user() -> None:
@@ -167,14 +170,13 @@ def test_a_reversal_of_many_gifts_is_one_event_that_lists_them() -> None:
 
 
 OUTCOMES = typing.get_args(AnyOutcome)
-PAYOUT_STATES = ("requested", "approved", "paid", "rejected")
 
 
 def test_every_type_comes_about_and_no_other() -> None:
     outcomes = [example(outcome) for outcome in OUTCOMES]
-    outcomes += [msgspec.structs.replace(example(PayoutChanged), status=s) for s in PAYOUT_STATES]
+    outcomes += [msgspec.structs.replace(example(PayoutChanged), status=s) for s in PayoutStatus]
     outcomes += [msgspec.structs.replace(example(Refused), code=code) for code in RefusalCode]
-    kinds = {events.kind_of(outcome) for outcome in outcomes} - {"payout.abc", None}
+    kinds = {events.kind_of(outcome) for outcome in outcomes} - {None}
     assert kinds == TYPES
 
 
