@@ -176,7 +176,7 @@ def _book_gift(book: Book, policy: Policy, giving: Giving) -> Result:
     return Result(
         outcome,
         events=(event,),
-        balance=Balance(command.sender, balance),
+        balance=Balance(command.sender, balance, number),
         reminder=spending.reminder(user, policy, coins, bought, now_ms),
     )
 
@@ -275,7 +275,7 @@ def retract(book: Book, command: RetractGift, now_ms: int) -> Result:
         taken=undone.taken,
         debt_paid_coins=undone.debt_paid_coins,
     )
-    balance = Balance(gift.sender, book.balance(gift.sender, AccountCode.COINS))
+    balance = Balance(gift.sender, book.balance(gift.sender, AccountCode.COINS), book.next_command)
     return Result(outcome, events=(undone.event,), balance=balance)
 
 
@@ -303,7 +303,9 @@ def reverse(book: Book, command: ReverseGifts, now_ms: int) -> Result:
         taken=creators.add_up([one.taken for one in undone.values()]),
         debt_paid_coins=sum(one.debt_paid_coins for one in undone.values()),
     )
-    balance = Balance(command.user, book.balance(command.user, AccountCode.COINS))
+    balance = Balance(
+        command.user, book.balance(command.user, AccountCode.COINS), book.next_command
+    )
     return Result(outcome, events=tuple(one.event for one in undone.values()), balance=balance)
 
 

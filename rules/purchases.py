@@ -60,7 +60,7 @@ def grant(book: Book, command: Grant, now_ms: int) -> Result:
     outcome = Granted(
         user=command.user, coins=command.coins, balance_coins=balance, debt_paid_coins=debt_paid
     )
-    return Result(outcome, balance=Balance(command.user, balance))
+    return Result(outcome, balance=Balance(command.user, balance, book.next_command))
 
 
 def pay_coin_debt(book: Book, user: User) -> int:
@@ -184,7 +184,7 @@ def settle_paid(book: Book, command: SettlePurchase, now_ms: int) -> Result:
     book.pay(Reason.PURCHASE_MONEY, _CLEARING, _SALES, purchase.price_minor)
     user.lots.append(Lot(purchase.id, purchase.coins))
     outcome = _paid(book, purchase, pay_coin_debt(book, user))
-    return Result(outcome, balance=Balance(user.id, outcome.balance_coins))
+    return Result(outcome, balance=Balance(user.id, outcome.balance_coins, book.next_command))
 
 
 def _misfit(book: Book, purchase: Purchase | None, command: SettlePurchase) -> str:
@@ -272,7 +272,7 @@ def refund(book: Book, command: RefundPurchase, now_ms: int) -> Result:
         balance_coins=balance,
         debt_coins=debt,
     )
-    return Result(outcome, balance=Balance(purchase.user, balance))
+    return Result(outcome, balance=Balance(purchase.user, balance, book.next_command))
 
 
 def refund_sent(book: Book, command: RefundSent, now_ms: int) -> Result:
@@ -325,7 +325,7 @@ def _charge_back(book: Book, purchase: Purchase, now_ms: int) -> Result:
     book.keep(purchase)
     taken = _claw_back(book, purchase)
     outcome = _charged_back(book, purchase, coins, amount, debt, taken)
-    return Result(outcome, balance=Balance(purchase.user, outcome.balance_coins))
+    return Result(outcome, balance=Balance(purchase.user, outcome.balance_coins, book.next_command))
 
 
 def _claw_back(book: Book, purchase: Purchase) -> tuple[TakenBack, ...]:

@@ -12,6 +12,8 @@ class Balance(NamedTuple):
 
     user: str
     coins: int
+    command: int
+    """The number of the command that changed it: of two, in whatever order, the higher counts."""
 
 
 class Reminder(NamedTuple):

@@ -92,7 +92,9 @@ def decide(book: Book, command: DecideCorrection, now_ms: int) -> Result:
         if refusal is not None:
             return refusal
         if row.account == AccountCode.COINS:
-            balance = Balance(row.user, book.balance(row.user, AccountCode.COINS))
+            balance = Balance(
+                row.user, book.balance(row.user, AccountCode.COINS), book.next_command
+            )
     row.status = CorrectionStatus.APPROVED if command.approve else CorrectionStatus.REJECTED
     row.decided_by = command.actor
     book.keep(row)

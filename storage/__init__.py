@@ -13,6 +13,8 @@ from storage.money import Asked, BoardLine, EarningLine, GiftLine, Personal
 from storage.sqlite.audit.checks import Audit, Check, audit_file
 from storage.sqlite.backup import backup_file, migrate_file, restore_file
 from storage.store import (
+    Balances,
+    Head,
     LeaseLost,
     RoomState,
     StatementRow,
@@ -26,10 +28,12 @@ from storage.store import (
 __all__ = [
     "Asked",
     "Audit",
+    "Balances",
     "BoardLine",
     "Check",
     "EarningLine",
     "GiftLine",
+    "Head",
     "Lease",
     "LeaseLost",
     "Leases",

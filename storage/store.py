@@ -55,6 +55,19 @@ class RoomState(NamedTuple):
     """The newest events, oldest first."""
 
 
+class Head(NamedTuple):
+    """How far a room's log has come."""
+
+    epoch: str
+    seq: int
+
+
+class Balances(NamedTuple):
+    as_of: int
+    """The number of the newest command that they hold."""
+    coins: dict[str, int]
+
+
 class Wallet(NamedTuple):
     coins: int
     millidiamonds_pending: int
@@ -130,7 +143,10 @@ class Store(Protocol):
     async def current_board(self, room: str, limit: int) -> tuple[int, list[BoardLine]]:
         """The board now and the seq that it is as of; (0, nothing) for an unknown room."""
 
-    async def balances(self, users: Collection[str]) -> dict[str, int]:
+    async def heads(self, rooms: Collection[str]) -> dict[str, Head]:
+        """How far the log of each of these rooms has come; unknown rooms are left out."""
+
+    async def balances(self, users: Collection[str]) -> Balances:
         """Coins of each of these users; 0 for who has no wallet yet."""
 
     async def wallet(self, user: str) -> Wallet:

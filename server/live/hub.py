@@ -22,7 +22,7 @@ from protocol.frames import text_frame
 from protocol.messages import Me
 from rules.events import Event
 from rules.outcomes import GiftAccepted, UserErased
-from rules.results import Result
+from rules.results import Balance, Result
 from server.clock import Clock, seconds, steady_ms
 from server.live.answers import balance_notice, reminder_notice
 from server.live.door import Guest
@@ -221,14 +221,14 @@ class Hub:
         self._places.clear()
         coins = 0
         gifts = 0
-        changed: dict[str, tuple[int, str]] = {}
+        changed: dict[str, tuple[Balance, str]] = {}
         for order, result in zip(orders, results, strict=True):
             if isinstance(result.outcome, GiftAccepted) and not result.replayed:
                 gifts += 1
                 coins += result.outcome.coins
             if result.balance is not None:
                 reason = order.command.__struct_config__.tag
-                changed[result.balance.user] = (result.balance.coins, str(reason))
+                changed[result.balance.user] = (result.balance, str(reason))
             if result.reminder is not None:
                 self.users.tell(result.reminder.user, reminder_notice(result.reminder))
         self.metrics.gifts.inc(gifts)
@@ -236,10 +236,10 @@ class Hub:
         if changed:
             self._push_balances(changed, {order.asker for order in orders})
 
-    def _push_balances(self, changed: dict[str, tuple[int, str]], askers: set[Asker]) -> None:
-        for user, (coins, reason) in changed.items():
-            if self.users.changed(user, coins, askers):
-                self.users.tell(user, balance_notice(coins, reason), but=askers)
+    def _push_balances(self, changed: dict[str, tuple[Balance, str]], askers: set[Asker]) -> None:
+        for balance, reason in changed.values():
+            if self.users.changed(balance, askers):
+                self.users.tell(balance.user, balance_notice(balance.coins, reason), but=askers)
 
     def place(self, room: str, user: str) -> Me:
         """Where a user stands in a room; looked up once for all their gifts of one batch."""

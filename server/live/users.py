@@ -4,21 +4,27 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from rules.limits import TokenBucket, full_bucket
+from rules.results import Balance
 from server.clock import steady_ms
 from server.live.door import Guest
 from server.settings.table import Settings
+from storage import Balances
 
 
 class UserHere:
     """One user with at least one connection, or with some of their gift rate still used up."""
 
-    __slots__ = ("balance", "bucket", "guests")
+    __slots__ = ("balance", "balance_at", "bucket", "doubtful", "guests")
 
     def __init__(self, bucket: TokenBucket) -> None:
         self.guests: set[Guest] = set()
         self.bucket = bucket
-        self.balance: int | None = None
-        """Coins, as of the newest result that this node has seen; None until it was read."""
+        self.balance = 0
+        self.balance_at = 0
+        """The number of the command that `balance` is as of: an older one never replaces it."""
+        self.doubtful = True
+        """The balance has to be read before it is shown: it never was, or something may have been
+        booked that we were not told of."""
 
 
 class Users:
@@ -68,33 +74,36 @@ class Users:
     # Balances
 
     def balance(self, user: str) -> int | None:
+        """Coins as of the newest result that this node knows; None when they have to be read."""
         here = self.here.get(user)
-        return here.balance if here else None
+        return None if here is None or here.doubtful else here.balance
 
-    def changed(self, user: str, coins: int, told: Collection[object]) -> bool:
-        """A result has changed the balance; whether there is anybody here who was not told."""
-        here = self.here.get(user)
-        if here is None:
+    def changed(self, balance: Balance, told: Collection[object]) -> bool:
+        """A result has changed a balance; whether there is anybody here who has to be told."""
+        here = self.here.get(balance.user)
+        if here is None or balance.command <= here.balance_at:
             return False
-        here.balance = coins
+        here.balance, here.balance_at = balance.coins, balance.command
+        here.doubtful = False
         return any(guest not in told for guest in here.guests)
 
     def doubt(self, user: str) -> None:
         """Something may have been booked that we do not know: have it read at the next join."""
         here = self.here.get(user)
         if here is not None:
-            here.balance = None
+            here.doubtful = True
 
     def unknown(self, users: Iterable[str]) -> set[str]:
         """Those of these users who are here and whose balance has to be read."""
-        return {user for user in users if user in self.here and self.here[user].balance is None}
+        return {user for user in users if user in self.here and self.here[user].doubtful}
 
-    def read(self, balances: dict[str, int]) -> None:
-        """Take what was read; a result that came meanwhile is newer than that."""
-        for user, coins in balances.items():
+    def read(self, balances: Balances) -> None:
+        """Take what was read, unless a newer result has come meanwhile."""
+        for user, coins in balances.coins.items():
             here = self.here.get(user)
-            if here is not None and here.balance is None:
-                here.balance = coins
+            if here is not None and balances.as_of >= here.balance_at:
+                here.balance, here.balance_at = coins, balances.as_of
+                here.doubtful = False
 
     def tell(self, user: str, payload: bytes, *, but: Collection[object] = ()) -> None:
         """Send something to all connections of a user, but to none of these.

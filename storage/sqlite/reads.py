@@ -13,7 +13,7 @@ from rules.rows import Room
 from storage.loading import read_policy
 from storage.money import BoardLine
 from storage.sqlite.money_reads import one_moment, read_user, rows_where
-from storage.store import RoomState, StatementRow, Wallet
+from storage.store import Balances, Head, RoomState, StatementRow, Wallet
 from storage.tables import EVENT, ROOM
 
 
@@ -79,13 +79,24 @@ def current_board(
     return as_of, [BoardLine(*row[1:]) for row in rows if row[1] is not None]
 
 
-def balances(connection: sqlite3.Connection, users: Collection[str]) -> dict[str, int]:
+def heads(connection: sqlite3.Connection, rooms: Collection[str]) -> dict[str, Head]:
     found = connection.execute(
-        "SELECT a.owner, a.credits - a.debits FROM json_each(?) AS k"
-        " CROSS JOIN account AS a ON a.owner = k.value AND a.code = 'coins'",
+        "SELECT r.id, r.epoch, r.seq FROM json_each(?) AS k JOIN room AS r ON r.id = k.value",
+        (orjson.dumps(list(rooms)).decode(),),
+    ).fetchall()
+    return {room: Head(epoch, seq) for room, epoch, seq in found}
+
+
+def balances(connection: sqlite3.Connection, users: Collection[str]) -> Balances:
+    """In one statement, so that the number and the sums are of one moment."""
+    found = connection.execute(
+        "SELECT (SELECT coalesce(max(id), 0) FROM command), a.owner, a.credits - a.debits"
+        " FROM (SELECT 1) LEFT JOIN (json_each(?) AS k"
+        " CROSS JOIN account AS a ON a.owner = k.value AND a.code = 'coins')",
         (orjson.dumps(list(users)).decode(),),
     ).fetchall()
-    return dict.fromkeys(users, 0) | dict(found)
+    coins = {owner: coins for _, owner, coins in found if owner is not None}
+    return Balances(found[0][0], dict.fromkeys(users, 0) | coins)
 
 
 def wallet(connection: sqlite3.Connection, user: str) -> Wallet:

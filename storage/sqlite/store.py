@@ -32,6 +32,8 @@ from storage.sqlite.migrations import require_current, set_up_if_new, version_of
 from storage.sqlite.money_reads import SqliteMoney
 from storage.sqlite.settle import checkpoint, settle_or_bisect, transact
 from storage.store import (
+    Balances,
+    Head,
     RoomState,
     StatementRow,
     StoreBroken,
@@ -233,7 +235,10 @@ class SqliteStore:
     async def current_board(self, room: str, limit: int) -> tuple[int, list[BoardLine]]:
         return await self._browse(reads.current_board, room, limit)
 
-    async def balances(self, users: Collection[str]) -> dict[str, int]:
+    async def heads(self, rooms: Collection[str]) -> dict[str, Head]:
+        return await self._read(reads.heads, rooms)
+
+    async def balances(self, users: Collection[str]) -> Balances:
         return await self._read(reads.balances, users)
 
     async def wallet(self, user: str) -> Wallet:

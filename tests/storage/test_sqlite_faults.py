@@ -190,7 +190,7 @@ async def test_a_full_disk_stores_nothing_and_the_same_keys_succeed_once_there_i
     wishes = [gift("ada", message="x" * 200) for _ in range(200)]
     with pytest.raises(StoreUnavailable, match="full"):
         await show.settle(wishes, NOW_MS)
-    assert await show.balances(["ada"]) == {"ada": 999}
+    assert (await show.balances(["ada"])).coins == {"ada": 999}
     assert len(await show.events("r1", 0, 500)) == 1
 
     await execute(show, "PRAGMA max_page_count = 1000000")
@@ -198,7 +198,7 @@ async def test_a_full_disk_stores_nothing_and_the_same_keys_succeed_once_there_i
     again = await show.settle(wishes, NOW_MS)
     assert codes(first) == ["booked"] * 200 and not any(result.replayed for result in first)
     assert all(result.replayed for result in again)
-    assert await show.balances(["ada"]) == {"ada": 799}
+    assert (await show.balances(["ada"])).coins == {"ada": 799}
     assert storage.audit(address(path)).ok
 
 
@@ -212,7 +212,7 @@ async def test_a_disk_that_is_full_for_half_of_a_bisected_batch_is_told_apart(
     results = await show.settle(small + big, NOW_MS)
     assert codes(results) == ["booked", "unavailable", "booked", "booked"] + ["unavailable"] * 4
     assert len(await show.events("r1", 0, 10)) == 3
-    assert await show.balances(["ada", "bob"]) == {"ada": 998, "bob": 999}
+    assert (await show.balances(["ada", "bob"])).coins == {"ada": 998, "bob": 999}
     assert storage.audit(address(path)).ok
 
 
@@ -271,7 +271,7 @@ async def test_a_command_that_cannot_be_booked_fails_alone(
     assert codes(results) == expected
     seqs = [result.outcome.seq for result in results if isinstance(result.outcome, GiftAccepted)]
     assert seqs == list(range(1, 40))
-    assert await show.balances(["ada", "bob"]) == {
+    assert (await show.balances(["ada", "bob"])).coins == {
         "ada": 1_000 - sum(command.sender == "ada" for command in asked if command.gift == "rose"),
         "bob": 1_000 - sum(command.sender == "bob" for command in asked),
     }
@@ -286,7 +286,7 @@ async def test_several_commands_that_cannot_be_booked_fail_alone(show: SqliteSto
     results = await show.settle(asked, NOW_MS)
     refused = [number for number, code in enumerate(codes(results)) if code == "unavailable"]
     assert refused == [3, 4, 17]
-    assert await show.balances(["ada"]) == {"ada": 1_000 - 21}
+    assert (await show.balances(["ada"])).coins == {"ada": 1_000 - 21}
 
 
 async def test_text_that_cannot_be_stored_fails_alone(show: SqliteStore) -> None:

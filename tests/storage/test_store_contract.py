@@ -30,7 +30,7 @@ from kit.building.ledgers import NOW_MS
 from rules.ledger import Reason
 from rules.outcomes import GiftAccepted, Refused
 from rules.rows import Bucket
-from storage import BoardLine, StatementRow, Store, open_store
+from storage import Balances, BoardLine, Head, StatementRow, Store, open_store
 
 DAY_MS = 86_400_000
 
@@ -68,7 +68,7 @@ async def test_a_new_store_is_empty(store: Store) -> None:
     assert await store.room("r1", 10) is None
     assert await store.events("r1", 0, 10) == []
     assert await store.board("r1", 10, 10) == []
-    assert await store.balances(["ada"]) == {"ada": 0}
+    assert (await store.balances(["ada"])).coins == {"ada": 0}
     assert await store.wallet("ada") == (0, 0, 0, 0, 0, 0, None)
     assert await store.statement("ada", None, 10) == ([], False)
 
@@ -90,7 +90,7 @@ async def test_results_come_in_the_order_of_the_commands(show: Store) -> None:
 async def test_what_was_settled_is_read_at_once(show: Store) -> None:
     for number in range(1, 20):
         await show.settle([gift("ada")], NOW_MS)
-        assert await show.balances(["ada", "bob", "eve"]) == {
+        assert (await show.balances(["ada", "bob", "eve"])).coins == {
             "ada": 1_000 - number,
             "bob": 1_000,
             "eve": 0,
@@ -228,7 +228,7 @@ async def test_the_same_key_gets_the_first_answer_and_moves_nothing(show: Store)
         second = (await show.settle([retry], NOW_MS + 5_000))[0]
         assert second.outcome == first.outcome
         assert second.replayed and not second.events and second.balance is None
-    assert await show.balances(["ada"]) == {"ada": 975}
+    assert (await show.balances(["ada"])).coins == {"ada": 975}
 
 
 async def test_a_refusal_for_want_of_coins_stays_under_its_key(show: Store) -> None:
@@ -251,13 +251,13 @@ async def test_a_key_that_was_used_for_something_else_is_refused(show: Store) ->
         "booked",
     ]
     assert (await show.settle([other], NOW_MS))[0].outcome == outcomes[1]
-    assert await show.balances(["ada"]) == {"ada": 975}
+    assert (await show.balances(["ada"])).coins == {"ada": 975}
 
 
 async def test_two_actors_may_use_the_same_key(show: Store) -> None:
     asked = [gift("ada", key="same"), gift("bob", key="same")]
     assert not any(result.replayed for result in await show.settle(asked, NOW_MS))
-    assert await show.balances(["ada", "bob"]) == {"ada": 999, "bob": 999}
+    assert (await show.balances(["ada", "bob"])).coins == {"ada": 999, "bob": 999}
 
 
 async def test_a_backend_that_gifts_for_two_users_under_one_key_is_refused(show: Store) -> None:
@@ -272,7 +272,7 @@ async def test_a_thousand_gifts_with_one_key_are_one_gift(show: Store) -> None:
     results += await show.settle([wish] * 10, NOW_MS)
     assert all(result.outcome == results[0].outcome for result in results)
     assert [result.replayed for result in results] == [False] + [True] * 1_009
-    assert await show.balances(["ada"]) == {"ada": 999}
+    assert (await show.balances(["ada"])).coins == {"ada": 999}
     assert len(await show.events("r1", 0, 10)) == 1
 
 
@@ -287,7 +287,7 @@ async def test_the_last_coin_is_spent_once(show: Store, batch: int) -> None:
     ]
     accepted = [isinstance(result.outcome, GiftAccepted) for result in results]
     assert accepted == [True] + [False] * 999
-    assert await show.balances(["eve"]) == {"eve": 0}
+    assert (await show.balances(["eve"])).coins == {"eve": 0}
     state = await show.room("r1", 10)
     assert state is not None
     assert state.room.total_coins == 1
@@ -310,7 +310,7 @@ async def test_a_gift_can_be_hidden_and_retracted_once_each(show: Store) -> None
         "already_retracted",
         "already_hidden",
     ]
-    assert await show.balances(["ada"]) == {"ada": 1_000}
+    assert (await show.balances(["ada"])).coins == {"ada": 1_000}
 
 
 async def test_renewing_the_epochs_renames_every_log_and_moves_nothing(show: Store) -> None:
@@ -361,3 +361,24 @@ async def test_reads_may_overlap_with_writing_and_with_each_other(show: Store) -
         tasks.create_task(write())
         readers = [tasks.create_task(read()) for _ in range(60)]
     assert all(0 <= reader.result() <= 40 for reader in readers)
+
+
+async def test_balances_say_of_which_command_they_are(show: Store) -> None:
+    first = await show.balances(["ada", "nobody"])
+    assert first.coins["nobody"] == 0
+    [result] = await show.settle([grant("ada", 25)], NOW_MS)
+    assert result.balance is not None
+    then = await show.balances(["ada"])
+    assert (then.as_of, then.coins) == (result.balance.command, {"ada": result.balance.coins})
+    assert then.as_of > first.as_of
+    assert await show.balances([]) == Balances(then.as_of, {})
+
+
+async def test_heads_say_how_far_each_room_has_come(show: Store) -> None:
+    rooms = await show.rooms("", 10)
+    assert rooms
+    asked = [room.id for room in rooms]
+    assert await show.heads([*asked, "nowhere"]) == {r.id: Head(r.epoch, r.seq) for r in rooms}
+    await show.settle([gift("ada", room=asked[0])], NOW_MS)
+    assert (await show.heads(asked[:1]))[asked[0]].seq == rooms[0].seq + 1
+    assert await show.heads([]) == {}
