@@ -17,7 +17,7 @@ import orjson
 from bench.control import Line
 from bench.house import SECRET, sender
 from bench.pump import pump
-from loadtest.backend import make_token
+from largesse_client import make_token
 from loadtest.frames import masked_text
 
 WINDOW = 500
@@ -86,11 +86,12 @@ class Crowd:
 
     def _make(self, count: int, users: str | None) -> dict[str, Any]:
         """Write the upgrade requests; with `users` each has the token of a user of its own."""
-        expires_s = int(time.time()) + TOKEN_S
         self.waiting = []
         for number in range(count):
             name = sender(number) if users == "senders" else f"{users}{number}"
-            bearer = f"Authorization: Bearer {make_token(SECRET, name, expires_s)}\r\n"
+            bearer = (
+                f"Authorization: Bearer {make_token(SECRET, name, adult=True, ttl_s=TOKEN_S)}\r\n"
+            )
             self.waiting.append(Peer(_upgrade(bearer if users else "")))
         return {"made": count}
 

@@ -8,8 +8,8 @@ than the first is a contradiction, and contradictions fail the run.
 from array import array
 from collections import Counter
 
+from largesse_client.messages import Accepted
 from loadtest.latency import Histogram
-from protocol.messages import Accepted
 
 HELD_BACK = 0
 WAITING = -1

@@ -1,4 +1,4 @@
-"""The host platform's side: rooms, grants, the log and wallets over HTTP, and the users' tokens.
+"""The host platform's side: rooms, grants, the log and wallets over HTTP.
 
 This is what a platform's backend would do with its API key, and all of it is in the contract. A
 server that does not answer is `Unreachable`; one that says no to the set-up is `SetupRefused`.
@@ -9,29 +9,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, TypeVar
 
 import httpx
-import jwt
-import msgspec
 
+import largesse_client
+from largesse_client import ApiError, Entry, GiftEvent, GiftRetracted, Unreachable, Unreadable
+from largesse_client.http.answers import CatalogueGift, RoomState
 from loadtest.plan import Plan, gifter_index
 from loadtest.verdict import Books
-from protocol.codec import decode_event
-from protocol.messages import GiftEvent, GiftRetracted
-
-T = TypeVar("T")
 
 REQUESTS_AT_ONCE = 16
-TRIES = 6
-PAGE_MAX = 1_000
-PAGE_SAFE = 200
-TIMEOUT_S = 30.0
 TOKEN_SPARE_S = 600
-
-
-class Unreachable(Exception):
-    """Nobody answers at that address."""
 
 
 class SetupRefused(Exception):
@@ -57,42 +45,13 @@ def alone() -> Iterator[None]:
         raise error from None
 
 
-class Room(msgspec.Struct, frozen=True):
-    epoch: str
-    seq: int
-    total_coins: int
-    status: str = "open"
-    creator: Any = None
-
-
-class CatalogueGift(msgspec.Struct, frozen=True):
-    id: str
-    coins: int
-    enabled: bool = True
-    combo: bool = False
-
-
-class _Catalogue(msgspec.Struct):
-    gifts: list[CatalogueGift]
-
-
-class _Page(msgspec.Struct):
-    events: list[msgspec.Raw]
-    head: int
-
-
-class _Wallet(msgspec.Struct):
-    coins: int
-
-
-class _AnySeq(msgspec.Struct):
-    seq: int
-
-
-def make_token(secret: str, user: str, expires_s: int) -> str:
-    """A viewer's token that may gift, as section 1.3 of the contract wants it."""
-    claims = {"sub": user, "name": user, "role": "viewer", "adult": True, "exp": expires_s}
-    return jwt.encode(claims, secret, algorithm="HS256")
+@contextmanager
+def wanted(what: str) -> Iterator[None]:
+    """A no to what the run needs ends it, in the server's own words."""
+    try:
+        yield
+    except (ApiError, Unreadable) as error:
+        raise SetupRefused(f"{what}: {error}") from error
 
 
 class Backend:
@@ -100,14 +59,9 @@ class Backend:
 
     def __init__(self, plan: Plan, api_key: str) -> None:
         self._plan = plan
-        self._page = PAGE_MAX
-        self._gate = asyncio.Semaphore(REQUESTS_AT_ONCE)
-        self._http = httpx.AsyncClient(
-            base_url=plan.url.rstrip("/"),
-            headers={"Authorization": f"Bearer {api_key}"},
-            timeout=TIMEOUT_S,
-            trust_env=False,
-        )
+        # Straight to the server: a proxy between would be measured too.
+        self._http = httpx.AsyncClient(trust_env=False)
+        self._backend = largesse_client.Backend(plan.url, api_key, http=self._http)
 
     async def __aenter__(self) -> "Backend":
         return self
@@ -120,37 +74,32 @@ class Backend:
     ) -> None:
         await self._http.aclose()
 
-    async def open_room(self) -> Room:
+    async def open_room(self) -> RoomState:
         """The room of the plan, made when it is missing."""
-        path = f"/v1/rooms/{self._plan.room}"
-        answer = await self._ask("GET", path)
-        if answer.status_code == 404:
-            room = {"id": self._plan.room, "title": "Load test", "creator": "loadtest-creator"}
-            answer = await self._ask("POST", "/v1/rooms", json=room)
-            if answer.status_code not in (200, 201, 409):
-                raise SetupRefused(_said(answer, "the room could not be made"))
-            answer = await self._ask("GET", path)
-        return _read(answer, Room, "the room could not be read")
+        rooms, name = self._backend.rooms, self._plan.room
+        try:
+            return await rooms.show(name)
+        except ApiError as error:
+            if error.status != 404:
+                raise SetupRefused(f"the room could not be read: {error}") from error
+        with wanted("the room could not be made"):
+            return await rooms.open(name, title="Load test", creator="loadtest-creator")
 
-    async def room(self) -> Room:
-        answer = await self._ask("GET", f"/v1/rooms/{self._plan.room}")
-        return _read(answer, Room, "the room could not be read")
+    async def room(self) -> RoomState:
+        with wanted("the room could not be read"):
+            return await self._backend.rooms.show(self._plan.room)
 
     async def catalogue(self) -> list[CatalogueGift]:
-        answer = await self._ask("GET", "/v1/catalogue")
-        gifts = _read(answer, _Catalogue, "the catalogue could not be read").gifts
+        with wanted("the catalogue could not be read"):
+            gifts = (await self._backend.gifts.catalogue()).gifts
         return [gift for gift in gifts if gift.enabled]
 
     async def grant(self, users: Iterable[str], coins: int) -> None:
         async def one(user: str) -> None:
-            answer = await self._ask(
-                "POST",
-                "/v1/grants",
-                json={"user": user, "coins": coins, "reason": "load test"},
-                headers={"Idempotency-Key": f"{user}-grant"},
-            )
-            if answer.status_code not in (200, 201):
-                raise SetupRefused(_said(answer, f"no coins for {user}"))
+            with wanted(f"no coins for {user}"):
+                await self._backend.users.grant(
+                    user, coins, reason="load test", key=f"{user}-grant"
+                )
 
         await _all(one, users)
 
@@ -159,9 +108,8 @@ class Backend:
         found = dict.fromkeys(users, 0)
 
         async def one(user: str) -> None:
-            answer = await self._ask("GET", f"/v1/users/{user}/wallet")
-            empty = answer.status_code == 404
-            found[user] = 0 if empty else _read(answer, _Wallet, f"no wallet of {user}").coins
+            with wanted(f"no wallet of {user}"):
+                found[user] = (await self._backend.users.wallet(user)).coins
 
         await _all(one, list(found))
         return found
@@ -170,51 +118,25 @@ class Backend:
         """Page through the raw log behind the books' head, up to the seq `to` at least."""
         while books.head < to:
             before = books.head
-            path = f"/v1/rooms/{self._plan.room}/events?after={before}&limit={self._page}"
-            answer = await self._ask("GET", path)
-            if answer.status_code in (400, 422) and self._page > PAGE_SAFE:
-                self._page = PAGE_SAFE
-                continue
-            page = _read(answer, _Page, "the log could not be read")
-            for body in page.events:
-                self._book(books, body)
+            with wanted("the log could not be read"):
+                page = await self._backend.rooms.log(self._plan.room, after=before)
+            for entry in page.events:
+                self._book(books, entry)
             if books.head == before:
                 books.faults.append(f"the log ends at {before}, its head is {page.head}")
                 return
 
-    def _book(self, books: Books, body: msgspec.Raw) -> None:
-        event = decode_event(body)
-        match event:
+    def _book(self, books: Books, entry: Entry) -> None:
+        match entry:
             case GiftEvent():
-                if event.merged != 1:
-                    books.faults.append(f"seq {event.seq} of the raw log is merged")
-                owner = gifter_index(self._plan, event.from_.id)
-                books.add(event.seq, event.coins, gift=True, owner=owner)
+                if entry.merged != 1:
+                    books.faults.append(f"seq {entry.seq} of the raw log is merged")
+                owner = gifter_index(self._plan, entry.from_.id)
+                books.add(entry.seq, entry.coins, gift=True, owner=owner)
             case GiftRetracted():
-                books.add(event.seq, -event.coins, gift=False, owner=None)
-            case None:
-                seq = msgspec.json.decode(body, type=_AnySeq).seq
-                books.add(seq, 0, gift=False, owner=None)
+                books.add(entry.seq, -entry.coins, gift=False, owner=None)
             case _:
-                books.add(event.seq, 0, gift=False, owner=None)
-
-    async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """One request; again on 429, 503 and a lost connection (every POST here has a key)."""
-        async with self._gate:
-            for attempt in range(TRIES):
-                try:
-                    answer = await self._http.request(method, path, **more)
-                except httpx.TransportError as error:
-                    if attempt + 1 == TRIES or isinstance(error, httpx.ConnectError):
-                        raise Unreachable(f"{self._plan.url}: {error}") from error
-                    answer = None
-                if answer is not None and answer.status_code not in (429, 503):
-                    break
-                if answer is not None and attempt + 1 == TRIES:
-                    break
-                await asyncio.sleep(_wait_s(answer, attempt))
-        assert answer is not None
-        return answer
+                books.add(entry.seq, 0, gift=False, owner=None)
 
 
 async def _all(one: Callable[[str], Awaitable[None]], users: Iterable[str]) -> None:
@@ -229,22 +151,3 @@ async def _all(one: Callable[[str], Awaitable[None]], users: Iterable[str]) -> N
         async with asyncio.TaskGroup() as group:
             for _ in range(REQUESTS_AT_ONCE):
                 group.create_task(work())
-
-
-def _wait_s(answer: httpx.Response | None, attempt: int) -> float:
-    after = answer.headers.get("Retry-After", "") if answer is not None else ""
-    return min(float(after), 10.0) if after.isdigit() else 0.1 * 2**attempt
-
-
-def _read(answer: httpx.Response, kind: type[T], sentence: str) -> T:
-    if answer.status_code != 200:
-        raise SetupRefused(_said(answer, sentence))
-    try:
-        return msgspec.json.decode(answer.content, type=kind)
-    except msgspec.MsgspecError as error:
-        raise SetupRefused(f"{sentence}: {error}") from error
-
-
-def _said(answer: httpx.Response, sentence: str) -> str:
-    """The server's own words about a refusal, shortened."""
-    return f"{sentence}: HTTP {answer.status_code} {answer.text[:300]}"

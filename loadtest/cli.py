@@ -15,7 +15,8 @@ import typer
 import uvloop
 from rich.console import Console
 
-from loadtest.backend import SetupRefused, Unreachable
+from largesse_client import Unreachable
+from loadtest.backend import SetupRefused
 from loadtest.plan import Plan, mistakes
 from loadtest.report import Report, render, to_json
 from loadtest.run import run

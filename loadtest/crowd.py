@@ -14,17 +14,16 @@ from collections.abc import Callable
 
 from websockets.uri import WebSocketURI
 
+from largesse_client.backoff import FINAL_STATUSES, comes_back
 from loadtest.feed import Feed
 from loadtest.latency import Histogram
 from loadtest.plan import VIEWERS_PER_ADDRESS, Plan, is_loopback, source_address
 from loadtest.viewer import OPENING, RECEIVE_BUFFER_BYTES, Viewer
-from protocol.codes import may_come_back
 
 DIALLERS = 64
 OPENING_S_MAX = 15.0
 BACKOFF_MS = 200
 BACKOFF_MS_MAX = 5_000
-FINAL_STATUSES = (400, 401, 403, 404, 426)
 
 
 class Crowd:
@@ -84,7 +83,7 @@ class Crowd:
             self.doors[str(viewer.status)] += 1
         else:
             self.closes[str(viewer.close_code or "none")] += 1
-        if viewer.status in FINAL_STATUSES or not may_come_back(viewer.close_code):
+        if viewer.status in FINAL_STATUSES or not comes_back(viewer.close_code):
             self.gone += 1
             return
         self._again(viewer)

@@ -10,12 +10,17 @@ from array import array
 from collections import Counter
 from typing import Any
 
-import msgspec
-
+from largesse_client.messages import (
+    Board,
+    ComboEnded,
+    Events,
+    Heartbeat,
+    ServerMessage,
+    Viewers,
+)
+from largesse_client.wire import Unreadable, decode
 from loadtest.frames import Summary, payload_of, summarise
 from loadtest.latency import Histogram
-from protocol.codec import decode_server
-from protocol.messages import Board, ComboEnded, Events, Heartbeat, ServerMessage, Viewers
 
 FRAMES_KEPT = 512
 """Distinct frames remembered: some ten seconds of a busy room, and then they are read again."""
@@ -86,10 +91,10 @@ class Feed:
     def read(self, frame: bytes) -> Summary | ServerMessage | None:
         """Read a new frame; None when it is of a later version or breaks the contract (a fault)."""
         try:
-            message = decode_server(payload_of(frame))
+            message = decode(payload_of(frame))
             if isinstance(message, Events):
                 return self._remember(summarise(frame, message))
-        except msgspec.MsgspecError as error:
+        except Unreadable as error:
             self.fault(f"unreadable: {error}: {payload_of(frame)[:200]!r}")
             return None
         if message is None:
@@ -118,9 +123,10 @@ class Feed:
         self.variants.clear()
 
     def _remember(self, summary: Summary) -> Summary:
-        if summary.room != self.room:
-            self.fault(f"a frame of the room {summary.room}")
-        after = summary.first - 1
+        read = summary.read
+        if read.room != self.room:
+            self.fault(f"a frame of the room {read.room}")
+        after = read.first - 1
         if after in self.expected:
             self._forget(self.variants)
             self.variants[summary.frame] = summary
@@ -128,7 +134,7 @@ class Feed:
             self._forget(self.expected)
             self.expected[after] = summary
         self.kept_bytes += len(summary.frame)
-        self.frames.extend((summary.first, summary.last, summary.total_before, summary.total_coins))
+        self.frames.extend((read.first, read.last, read.total_before, read.total_coins))
         for entry in summary.entries:
             self.entries.extend(entry)
         return summary

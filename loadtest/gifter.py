@@ -9,13 +9,12 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from largesse_client.messages import Accepted, Gift, Joined, Refused, ServerMessage
+from largesse_client.wire import encode
 from loadtest.answers import Answers
 from loadtest.frames import masked_text
 from loadtest.plan import Plan, gift_key, gift_number
 from loadtest.viewer import JOINED, Viewer
-from protocol.codec import encode
-from protocol.codes import Retry
-from protocol.messages import Accepted, Gift, Joined, Refused, ServerMessage
 
 if TYPE_CHECKING:
     from loadtest.crowd import Crowd
@@ -126,7 +125,7 @@ class Gifter(Viewer):
             self.answers.accept(n, message, message.coins)
 
     def _refused(self, key: str, message: Refused) -> None:
-        if message.retry == Retry.SAME:
+        if message.retry == "same":
             if key in self.sent:
                 self.driver.later(self, key, message.retry_after_ms or RETRY_MS, message.code)
             return

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 import msgspec
 from websockets.uri import parse_uri
 
+from largesse_client import make_token
 from loadtest.answers import Answers
-from loadtest.backend import TOKEN_SPARE_S, Backend, SetupRefused, alone, make_token
+from loadtest.backend import TOKEN_SPARE_S, Backend, SetupRefused, alone
 from loadtest.crowd import Crowd
 from loadtest.driver import TICK_S, Driver
 from loadtest.feed import Feed
@@ -89,7 +90,7 @@ async def run(plan: Plan, *, token_secret: str, api_key: str, say: Say) -> Repor
             this.crowd.stop()
         say("reading the log and the wallets")
         room = await backend.room()
-        seen = [viewer.ledger.last for viewer in this.crowd.viewers]
+        seen = [viewer.ledger.seq for viewer in this.crowd.viewers]
         await backend.read_log(this.books, max(room.seq, *seen))
         wallets = await _wallets(this, backend)
         return _report(this, room.seq, room.total_coins, wallets, time.perf_counter() - began)
@@ -168,14 +169,14 @@ def _make_crowd(plan: Plan, feed: Feed, token_secret: str) -> Crowd:
     host = parts.hostname or ""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     address = min(found, key=lambda one: one[0] != socket.AF_INET)[4]
-    expires_s = int(time.time() + plan.duration_s + plan.drain_s + plan.catch_up_s) + TOKEN_SPARE_S
+    ttl_s = int(plan.duration_s + plan.drain_s + plan.catch_up_s) + TOKEN_SPARE_S
     netloc = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return Crowd(
         plan,
         feed,
         uri=parse_uri(f"{'wss' if secure else 'ws'}://{netloc}/v1/ws"),
         address=(str(address[0]), port),
-        token=lambda user: make_token(token_secret, user, expires_s),
+        token=lambda user: make_token(token_secret, user, adult=True, ttl_s=ttl_s),
         dice=random.Random(plan.seed + 1),
     )
 
@@ -216,7 +217,7 @@ async def _drain(this: Run) -> None:
 
 async def _catch_up(this: Run, head: int) -> None:
     def done() -> bool:
-        return all(viewer.ledger.last >= head for viewer in this.crowd.viewers)
+        return all(viewer.ledger.seq >= head for viewer in this.crowd.viewers)
 
     await _until(done, this.plan.catch_up_s)
 

@@ -209,16 +209,16 @@ def explain(ledger: Ledger, books: Books, room_seq: int) -> str:
     """Why a viewer's ledger differs from the books; empty when it does not."""
     if ledger.fault_count:
         return f"{ledger.fault_count} faults: " + "; ".join(ledger.faults)
-    if ledger.last < room_seq:
-        return f"saw the room up to seq {ledger.last}, not {room_seq}"
-    start, end = books.total_at(ledger.start_seq), books.total_at(ledger.last)
-    if (start, end) != (ledger.start_total, ledger.total):
+    if ledger.seq < room_seq:
+        return f"saw the room up to seq {ledger.seq}, not {room_seq}"
+    start, end = books.total_at(ledger.start_seq), books.total_at(ledger.seq)
+    if (start, end) != (ledger.start_total, ledger.total_coins):
         return (
-            f"{ledger.start_total} coins at seq {ledger.start_seq}, {ledger.total} at "
-            f"{ledger.last}; the books have {start} and {end}"
+            f"{ledger.start_total} coins at seq {ledger.start_seq}, {ledger.total_coins} at "
+            f"{ledger.seq}; the books have {start} and {end}"
         )
     seen = ledger.gifts + ledger.omitted_gifts
-    booked = books.gifts_between(ledger.start_seq, ledger.last)
+    booked = books.gifts_between(ledger.start_seq, ledger.seq)
     return f"saw {seen} gifts, the books have {booked}" if seen != booked else ""
 
 

@@ -17,10 +17,18 @@ from websockets.client import ClientProtocol
 from websockets.frames import Opcode
 from websockets.protocol import OPEN
 
+from largesse_client.messages import (
+    Join,
+    Joined,
+    Notice,
+    Refused,
+    ResumePoint,
+    ServerMessage,
+    Welcome,
+)
+from largesse_client.wire import encode
 from loadtest.frames import TEXT, Summary, frame_bytes, frame_end, masked_text
 from loadtest.ledger import Ledger
-from protocol.codec import encode
-from protocol.messages import Join, Joined, Notice, Refused, ResumePoint, ServerMessage, Welcome
 
 if TYPE_CHECKING:
     from loadtest.crowd import Crowd
@@ -105,7 +113,7 @@ class Viewer(asyncio.Protocol):
         self.crowd.lost(self)
 
     def data_received(self, data: bytes) -> None:
-        seen = self.feed.expected.get(self.ledger.last)
+        seen = self.feed.expected.get(self.ledger.seq)
         if seen is not None and seen.frame == data and not self.tail and self.state == JOINED:
             self._follow(seen)
             return
@@ -191,7 +199,7 @@ class Viewer(asyncio.Protocol):
             self._unusual(frame)
             return
         feed = self.feed
-        seen = feed.known(frame, self.ledger.last)
+        seen = feed.known(frame, self.ledger.seq)
         if seen is None:
             if feed.skip(frame):
                 return
@@ -207,13 +215,13 @@ class Viewer(asyncio.Protocol):
             self.ledger.fault("events before joined")
 
     def _follow(self, seen: Summary) -> None:
-        self.ledger.follow(seen)
+        self.ledger.book(seen.read)
         self.frames += 1
         if self.timed:
             now_ms = int(time.time() * 1000)
             arrivals = seen.arrivals
             arrivals[now_ms] = arrivals.get(now_ms, 0) + 1
-        elif not self.slow and self.ledger.last >= self.head_at_join:
+        elif not self.slow and self.ledger.seq >= self.head_at_join:
             self.timed = True
 
     def hear(self, message: ServerMessage) -> None:
@@ -232,7 +240,7 @@ class Viewer(asyncio.Protocol):
         if self.transport is None:
             return
         place = self.ledger
-        resume = ResumePoint(epoch=place.epoch, seq=place.last) if place.started else None
+        resume = ResumePoint(epoch=place.epoch, seq=place.seq) if place.started else None
         self.transport.write(masked_text(encode(Join(room=self.crowd.room, resume=resume))))
 
     def _joined(self, message: Joined) -> None:
@@ -247,7 +255,7 @@ class Viewer(asyncio.Protocol):
                 self.crowd.snapshots += 1
             self.ledger.begin(message.epoch, message.seq, message.total_coins)
         self.head_at_join = message.seq
-        self.timed = not self.slow and self.ledger.last >= message.seq
+        self.timed = not self.slow and self.ledger.seq >= message.seq
         self.state = JOINED
         self.tries = 0
         self.crowd.joined(self)

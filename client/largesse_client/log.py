@@ -104,18 +104,20 @@ def _wrong_sums(frame: Frame, latest: int, covered: int) -> list[str]:
 
 
 class Log:
-    """A place in a room's log: which log (`epoch`), the last entry (`seq`), the total after it.
+    """A place in a room's log: which log (`epoch`), the last entry (`seq`), the total after it."""
 
-    `verified` counts the entries that were followed since the start.
-    """
-
-    __slots__ = ("epoch", "seq", "total_coins", "verified")
+    __slots__ = ("_unverified", "epoch", "seq", "total_coins")
 
     def __init__(self, epoch: str, seq: int, total_coins: int, verified: int = 0) -> None:
         self.epoch = epoch
         self.seq = seq
         self.total_coins = total_coins
-        self.verified = verified
+        self._unverified = seq - verified
+
+    @property
+    def verified(self) -> int:
+        """How many entries were followed, here and before (as the log was told at its making)."""
+        return self.seq - self._unverified
 
     def follow(self, frame: Frame) -> Problem | None:
         """Go on by one frame. A frame that does not fit or add up changes nothing."""
@@ -125,7 +127,6 @@ class Log:
             and frame.epoch == self.epoch
             and not frame.faults
         ):
-            self.verified += frame.last - self.seq
             self.seq = frame.last
             self.total_coins = frame.total_coins
             return None
@@ -135,6 +136,8 @@ class Log:
         where = f"frame {frame.first}–{frame.last}"
         if frame.epoch != self.epoch:
             return Problem("epoch", f"{where} is of the epoch {frame.epoch}, not {self.epoch}")
+        if frame.faults and frame.first == self.seq + 1:
+            return Problem("frame", f"{where}: " + "; ".join(frame.faults))
         if frame.last <= self.seq:
             return Problem("repeat", f"repeat: {where} after {self.seq}")
         if frame.first > self.seq + 1:
@@ -142,8 +145,6 @@ class Log:
         if frame.first <= self.seq:
             # It cannot be split: merged entries have one seq for many.
             return Problem("overlap", f"repeat: {where} after {self.seq}")
-        if frame.faults:
-            return Problem("frame", f"{where}: " + "; ".join(frame.faults))
         return Problem(
             "total_before",
             f"{where} starts from {frame.total_before} coins, we have {self.total_coins}",

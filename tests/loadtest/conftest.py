@@ -39,6 +39,36 @@ from protocol.messages import (
 SECRET = "a secret of the load test's own small server"
 API_KEY = "small-server-key"
 PRICES = {"rose": 1, "finger_heart": 5, "perfume": 20}
+CATALOGUE = [
+    {
+        "id": gift,
+        "name": gift,
+        "coins": coins,
+        "combo": False,
+        "animation": "pop",
+        "ttl_ms": 1_000,
+        "enabled": True,
+    }
+    for gift, coins in PRICES.items()
+]
+NO_LIMIT = dict.fromkeys(("limit_coins", "source", "own_coins", "left_coins", "frees_ms"))
+EMPTY = {
+    "millidiamonds_pending": 0,
+    "millidiamonds_available": 0,
+    "millidiamonds_reserved": 0,
+    "diamond_debt_millidiamonds": 0,
+    "coin_debt": 0,
+    "level": 0,
+    "level_hidden": False,
+    "frozen": False,
+    "spent_today": 0,
+    "limits": {
+        **dict.fromkeys(("daily", "weekly", "monthly"), NO_LIMIT | {"spent_coins": 0}),
+        "per_gift_coins": None,
+        "raises": [],
+        "paused_until_ms": None,
+    },
+}
 TICK_S = 0.04
 BUFFER_BYTES_MAX = 256 * 1024
 
@@ -79,26 +109,31 @@ class SmallServer:
         path, _, query = path.partition("?")
         match (method, path.strip("/").split("/")[1:]):
             case ("GET", ["catalogue"]):
-                gifts = [{"id": gift, "coins": coins} for gift, coins in PRICES.items()]
-                return 200, {"gifts": gifts}
+                return 200, {"version": "v", "currency": "USD", "gifts": CATALOGUE}
             case ("POST", ["rooms"]):
-                self.room = body
-                return 201, body
+                self.room = body | {"creator_name": body["creator"], "status": "open"}
+                return 201, self.now()
             case ("POST", ["grants"]):
                 self.wallets[body["user"]] = self.wallets.get(body["user"], 0) + body["coins"]
-                return 201, {}
+                return 201, body | {"balance_coins": 0, "debt_paid_coins": 0, "replayed": False}
             case ("GET", ["users", user, "wallet"]):
-                return 200, {"coins": self.wallets.get(user, 0)}
+                return 200, EMPTY | {"coins": self.wallets.get(user, 0)}
             case ("GET", ["rooms", _]) if self.room:
-                total = self.totals[-1] + (self.lie == "room total" and len(self.log) > 50)
-                return 200, {"epoch": "e1", "seq": len(self.log), "total_coins": total}
+                return 200, self.now()
             case ("GET", ["rooms", _, "events"]):
                 ask = dict(part.split("=") for part in query.split("&"))
                 after = int(ask["after"])
                 page = self.log[after : after + min(int(ask["limit"]), 200)]
                 events = b",".join(encoded for _, encoded in page)
                 return 200, b'{"events":[%b],"head":%d}' % (events, len(self.log))
-        return 404, {"error": {"code": "not_found"}}
+        return 404, {"error": {"code": "not_found", "message": "Not here."}}
+
+    def now(self) -> dict[str, Any]:
+        """The room; one of the lies is told here."""
+        assert self.room is not None
+        total = self.totals[-1] + (self.lie == "room total" and len(self.log) > 50)
+        state = {"epoch": "e1", "seq": len(self.log), "total_coins": total, "viewers": 0}
+        return self.room | state
 
     def give(self, user: str, gift: Gift) -> bytes:
         """Book a gift and answer it; the lies about books are told here."""

@@ -5,7 +5,8 @@ from typing import NoReturn
 
 import pytest
 
-from loadtest.backend import SetupRefused, Unreachable, alone
+from largesse_client import Unreachable
+from loadtest.backend import SetupRefused, alone
 
 
 async def fail(error: Exception) -> NoReturn:

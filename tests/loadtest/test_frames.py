@@ -56,13 +56,13 @@ def watch(*messages: dict[str, Any]) -> Ledger:
     feed, ledger = Feed("r"), Ledger()
     ledger.begin("e", 0, 0)
     for message in messages:
-        ledger.follow(read(feed, message))
+        ledger.book(read(feed, message).read)
     return ledger
 
 
 def test_an_honest_stream_has_no_fault() -> None:
     ledger = watch(frame(1, 3, 0), frame(4, 4, 15), frame(5, 9, 20))
-    assert (ledger.fault_count, ledger.last, ledger.total, ledger.gifts) == (0, 9, 45, 9)
+    assert (ledger.fault_count, ledger.seq, ledger.total_coins, ledger.gifts) == (0, 9, 45, 9)
 
 
 def test_merged_and_omitted_gifts_count_fully() -> None:
@@ -88,7 +88,7 @@ def test_retractions_take_coins_off_and_unknown_kinds_take_a_seq() -> None:
     }
     later = {"kind": "fireworks", "seq": 3, "at_ms": 5, "height": 7}
     ledger = watch(frame(1, 3, 0, events=[gift(1), retracted, later], total_coins=0))
-    assert (ledger.fault_count, ledger.last, ledger.total) == (0, 3, 0)
+    assert (ledger.fault_count, ledger.seq, ledger.total_coins) == (0, 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_a_corrupted_stream_is_found(second: dict[str, Any], words: str) -> None
 
 def test_one_gap_is_one_fault_and_the_rest_is_followed() -> None:
     ledger = watch(frame(1, 2, 0), frame(4, 4, 15), frame(5, 6, 20))
-    assert (ledger.fault_count, ledger.last) == (1, 6)
+    assert (ledger.fault_count, ledger.seq) == (1, 6)
 
 
 def test_recovery_keeps_the_place_and_a_snapshot_starts_anew() -> None:
     ledger = watch(frame(1, 2, 0))
     ledger.recover("e", 7)
-    assert (ledger.fault_count, ledger.last, ledger.gifts) == (0, 2, 2)
+    assert (ledger.fault_count, ledger.seq, ledger.gifts) == (0, 2, 2)
     ledger.begin("e2", 50, 500)
     assert (ledger.start_seq, ledger.start_total, ledger.gifts) == (50, 500, 0)
 

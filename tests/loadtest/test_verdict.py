@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from largesse_client.messages import Accepted, Me
 from loadtest.answers import Answers
 from loadtest.feed import Feed
 from loadtest.ledger import Ledger
 from loadtest.verdict import Books, Wallet, judge
-from protocol.messages import Accepted, Me
 
 COINS = 5
 
@@ -47,7 +47,7 @@ class Story:
         self.feed.snapshots.extend((10, 100))
         self.viewer = Ledger()
         self.viewer.begin("e", 10, 100)
-        self.viewer.last, self.viewer.total, self.viewer.gifts = 14, 120, 4
+        self.viewer.seq, self.viewer.total_coins, self.viewer.gifts = 14, 120, 4
         self.wallets = [Wallet(user="g", expected_coins=7, found_coins=7)]
         self.room = [14, 120]
         self.others = False
@@ -113,11 +113,11 @@ def entry_coins(story: Story) -> None:
 
 
 def behind(story: Story) -> None:
-    story.viewer.last = 13
+    story.viewer.seq = 13
 
 
 def viewer_total(story: Story) -> None:
-    story.viewer.total = 121
+    story.viewer.total_coins = 121
 
 
 def viewer_gifts(story: Story) -> None:
@@ -125,7 +125,7 @@ def viewer_gifts(story: Story) -> None:
 
 
 def absent(story: Story) -> None:
-    story.viewer.last = -1
+    story.viewer.seq = -1
 
 
 def wallet(story: Story) -> None:
@@ -173,7 +173,7 @@ def test_others_may_gift_when_that_was_said() -> None:
     story = Story()
     foreign(story)
     story.room = [15, 125]
-    story.viewer.last, story.viewer.total, story.viewer.gifts = 15, 125, 5
+    story.viewer.seq, story.viewer.total_coins, story.viewer.gifts = 15, 125, 5
     story.others = True
     assert story.wrong() == []
 

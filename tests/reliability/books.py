@@ -12,7 +12,7 @@ import httpx
 
 import storage
 from kit.servers.serving import BACKEND
-from protocol.messages import Gift
+from largesse_client.messages import Gift
 from reliability.load import COINS, ROOM, Ack, Load, Watcher
 
 PAGE = 200
@@ -115,7 +115,7 @@ def check_watcher(watcher: Watcher, totals: list[int]) -> None:
     """What a viewer saw has no gap and no repeat and is the log, frame by frame."""
     ledger = watcher.ledger
     assert ledger.fault_count == 0, f"{watcher.name}: {ledger.faults}"
-    assert ledger.total == totals[ledger.last], watcher.name
+    assert ledger.total_coins == totals[ledger.seq], watcher.name
     for first, last, before, after in watcher.frames:
         assert (before, after) == (totals[first - 1], totals[last]), f"{watcher.name}: {first}"
     for seq, merged, coins in watcher.entries:
@@ -157,7 +157,7 @@ def check_at_the_end(load: Load, url: str, database: str) -> list[Entry]:
     assert sorted(ack.seq for ack in load.acks) == [*range(1, len(log) + 1)]
     check_wallets(load, log, url)
     check_watchers(load, log)
-    assert {watcher.ledger.last for watcher in load.watchers} <= {len(log)}
+    assert {watcher.ledger.seq for watcher in load.watchers} <= {len(log)}
     check_audit(database)
     return log
 

@@ -17,10 +17,18 @@ import httpx
 import websockets
 
 from kit.servers.serving import BACKEND, token
+from largesse_client.messages import (
+    Accepted,
+    Events,
+    Gift,
+    Join,
+    Joined,
+    Refused,
+    ResumePoint,
+)
+from largesse_client.wire import decode, encode
 from loadtest.frames import summarise
 from loadtest.ledger import Ledger
-from protocol.codec import decode_server, encode
-from protocol.messages import Accepted, Events, Gift, Join, Joined, Refused, ResumePoint
 
 Say = Callable[[str], None]
 
@@ -68,7 +76,7 @@ async def join(socket: websockets.ClientConnection, resume: ResumePoint | None =
     await socket.send(encode(Join(room=ROOM, resume=resume)).decode())
     async with asyncio.timeout(JOIN_S_MAX):
         while True:
-            message = decode_server(str(await socket.recv()).encode())
+            message = decode(str(await socket.recv()).encode())
             if isinstance(message, Joined):
                 return message
 
@@ -121,7 +129,7 @@ class Gifter:
     def _hear(self, text: str) -> None:
         if text.startswith(EVENTS):
             return
-        message = decode_server(text.encode())
+        message = decode(text.encode())
         if isinstance(message, Accepted):
             ack = Ack(
                 life=self.load.life,
@@ -165,9 +173,9 @@ class Watcher:
         with contextlib.suppress(*GONE):
             async with connection(url, self.name) as self.socket:
                 place = self.ledger
-                resume = ResumePoint(epoch=place.epoch, seq=place.last) if place.started else None
+                resume = ResumePoint(epoch=place.epoch, seq=place.seq) if place.started else None
                 self._joined(await join(self.socket, resume), resume)
-                while self.ledger.last < self.load.until:
+                while self.ledger.seq < self.load.until:
                     text = str(await self.socket.recv())
                     if text.startswith(EVENTS):
                         self._follow(text.encode())
@@ -183,12 +191,13 @@ class Watcher:
             self.ledger.fault(f"not recovered from {resume} to {joined.seq} of {joined.epoch}")
 
     def _follow(self, payload: bytes) -> None:
-        events = decode_server(payload)
+        events = decode(payload)
         assert isinstance(events, Events)
-        frame = summarise(payload, events)
-        self.ledger.follow(frame)
+        seen = summarise(payload, events)
+        frame = seen.read
+        self.ledger.book(frame)
         self.frames.append((frame.first, frame.last, frame.total_before, frame.total_coins))
-        self.entries.extend(frame.entries)
+        self.entries.extend(seen.entries)
 
 
 class Load:

@@ -106,5 +106,5 @@ async def see_it_all(load: Load, server: ServerProcess) -> None:
     load.ending = False
     log = await asyncio.to_thread(read_log, server.url)
     load.until = 2**53
-    assert {watcher.ledger.last for watcher in load.watchers} == {len(log)}
+    assert {watcher.ledger.seq for watcher in load.watchers} == {len(log)}
     check_watchers(load, log)
