@@ -7,7 +7,8 @@ folder, and memory for one batch.
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import NamedTuple
 
 from storage.sqlite.audit import questions
@@ -45,17 +46,22 @@ def audit_file(path: str) -> Audit:
         return audit_connection(connection)
 
 
-def audit_connection(connection: sqlite3.Connection, *, replay: bool = True) -> Audit:
-    """Check the books as the connection's open transaction sees them."""
-    checks = [
-        _check("integrity", lambda: check_integrity(connection)),
-        _check("schema", lambda: check_schema(connection)),
-        _check("journal", lambda: replaying.check_journal(connection)),
-    ]
-    checks += [_ask(connection, question) for question in questions.QUESTIONS]
-    if replay:
-        checks.append(_check("replay", lambda: replaying.check_replay(connection)))
-    return Audit(tuple(checks))
+def audit_connection(
+    connection: sqlite3.Connection, *, replay: bool = True, only: Collection[str] | None = None
+) -> Audit:
+    """Check the books as the connection's open transaction sees them; `only` names the checks to
+    make. Raises KeyError for a name that no check has."""
+    works: dict[str, Callable[[sqlite3.Connection], str]] = {
+        "integrity": check_integrity,
+        "schema": check_schema,
+        "journal": replaying.check_journal,
+        **{question.name: partial(_answer, question) for question in questions.QUESTIONS},
+        "replay": replaying.check_replay,
+    }
+    if not replay:
+        del works["replay"]
+    asked = works if only is None else {name: works[name] for name in only}
+    return Audit(tuple(_check(name, partial(work, connection)) for name, work in asked.items()))
 
 
 def _check(name: str, work: Callable[[], str]) -> Check:
@@ -68,16 +74,14 @@ def _check(name: str, work: Callable[[], str]) -> Check:
         return Check(name, False, f"This could not be checked: {error!r}.")
 
 
-def _ask(connection: sqlite3.Connection, question: Question) -> Check:
-    def work() -> str:
-        rows = connection.execute(question.wrong)
-        first = rows.fetchone()
-        if first is not None:
-            more = sum(1 for _ in rows)
-            raise Wrong(f"{first[0]}; {more} more like this" if more else str(first[0]))
-        return question.sentence.format(*connection.execute(question.figures).fetchone())
-
-    return _check(question.name, work)
+def _answer(question: Question, connection: sqlite3.Connection) -> str:
+    """The sentence of a question that finds nothing wrong. Raises Wrong."""
+    rows = connection.execute(question.wrong)
+    first = rows.fetchone()
+    if first is not None:
+        more = sum(1 for _ in rows)
+        raise Wrong(f"{first[0]}; {more} more like this" if more else str(first[0]))
+    return question.sentence.format(*connection.execute(question.figures).fetchone())
 
 
 def check_integrity(connection: sqlite3.Connection) -> str:

@@ -27,9 +27,23 @@ def without_protection(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def tamper(connection: sqlite3.Connection, script: str) -> None:
-    """Change what the schema protects."""
+    """Change what the schema protects. No text in the script may hold a semicolon."""
     with without_protection(connection):
-        connection.executescript(script)
+        for statement in script.split(";"):
+            connection.execute(statement)
+
+
+@contextmanager
+def tampered(connection: sqlite3.Connection, script: str) -> Iterator[None]:
+    """Books that were changed, for as long as the block lasts; then they are what they were."""
+    connection.execute("BEGIN")
+    try:
+        changes = connection.total_changes
+        tamper(connection, script)
+        assert connection.total_changes > changes, "the script changed nothing"
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 HISTORY = [
