@@ -278,7 +278,8 @@ async def _serve(settings: Settings, gifters: int | None = None) -> int:
         else:
             print_demo(app.url)
             async with asyncio.TaskGroup() as tasks:
-                playing = tasks.create_task(play(app.context.settlement, app.node.rng, gifters))
+                secret, key = settings.token_secret, settings.api_key
+                playing = tasks.create_task(play(app.url, secret, key, app.node.rng, gifters))
                 await stop.wait()
                 playing.cancel()
     return 0

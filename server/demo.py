@@ -1,15 +1,16 @@
 """The demo's life: one seeded room and a few gifters who are never quite at rest.
 
-They use the settlement path that everybody uses, with play money, so what a visitor sees is the
-real thing: durable, counted, on the board.
+They are strangers to the server: each has a connection and a token of its own and uses the client
+library, with play money. So what a visitor sees is the real thing: authenticated, durable, counted,
+on the board.
 """
 
 import asyncio
+import contextlib
 import random
-import secrets
+from dataclasses import dataclass
 
-from rules.commands import Grant, OpenRoom, SendGift
-from server.settlement import Settlement
+from largesse_client import ApiError, Backend, Live, Refused, Unreachable, connect, make_token
 
 DEMO_ROOM = "demo"
 CREATOR = "mira"
@@ -26,49 +27,54 @@ FAVOURITES = (
 """Gifts and how often they are chosen: small ones mostly, as in life."""
 
 
-async def play(settlement: Settlement, rng: random.Random, gifters: int) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where the demo plays, and who may act there."""
+
+    url: str
+    token_secret: str
+    backend: Backend
+
+
+async def play(url: str, token_secret: str, api_key: str, rng: random.Random, gifters: int) -> None:
     """Open the room and gift until cancelled."""
-    await settlement.ask(
-        OpenRoom(
-            actor="operator",
-            key="demo-room",
-            room=DEMO_ROOM,
+    async with Backend(url, api_key) as backend, asyncio.TaskGroup() as tasks:
+        await backend.rooms.open(
+            DEMO_ROOM,
             title="Mira draws the harbour",
             creator=CREATOR,
             creator_name="Mira",
-            epoch=secrets.token_hex(8),
+            key="demo-room",
         )
-    )
-    async with asyncio.TaskGroup() as tasks:
+        stage = Stage(url=url, token_secret=token_secret, backend=backend)
         for number in range(gifters):
             name = NAMES[number % len(NAMES)] + (f" {number}" if number >= len(NAMES) else "")
-            tasks.create_task(_gifter(settlement, f"demo-{number}", name, rng))
+            tasks.create_task(_gifter(stage, f"demo-{number}", name, rng))
 
 
-async def _gifter(settlement: Settlement, user: str, name: str, rng: random.Random) -> None:
-    """One gifter: a pause, then a short burst of one gift; a top-up when the wallet is empty."""
-    gifts, weights = zip(*FAVOURITES, strict=True)
+async def _gifter(stage: Stage, user: str, name: str, rng: random.Random) -> None:
+    """One gifter, who comes back whatever happens: the demo must not end for a busy second."""
+
+    def token() -> str:
+        return make_token(stage.token_secret, user, name=name, adult=True)
+
     while True:
-        await asyncio.sleep(rng.expovariate(1 / 6))
-        gift = rng.choices(gifts, weights)[0]
-        for _ in range(rng.choice((1, 1, 2, 3, 5, 8)) if gift not in gifts[-3:] else 1):
-            command = SendGift(
-                actor=f"user:{user}",
-                key=secrets.token_hex(16),
-                sender=user,
-                name=name,
-                adult=True,
-                room=DEMO_ROOM,
-                gift=gift,
-            )
-            result = await settlement.ask(command)
-            if getattr(result.outcome, "code", "") == "insufficient_coins":
-                await _top_up(settlement, user)
-            await asyncio.sleep(rng.uniform(0.15, 0.6))
+        with contextlib.suppress(TimeoutError, ApiError, Unreachable):
+            async with connect(stage.url, token, news_max=1) as live:
+                while True:
+                    await _visit(stage, live, user, rng)
 
 
-async def _top_up(settlement: Settlement, user: str) -> None:
-    key = secrets.token_hex(16)
-    await settlement.ask(
-        Grant(actor="operator", key=key, user=user, coins=COINS, reason="play money")
-    )
+async def _visit(stage: Stage, live: Live, user: str, rng: random.Random) -> None:
+    """A pause, then a look into the room with a short burst of one gift. Whoever pauses does not
+    follow the room, so that a thousand gifters are not a thousand listeners."""
+    gifts, weights = zip(*FAVOURITES, strict=True)
+    await asyncio.sleep(rng.expovariate(1 / 6))
+    await live.join(DEMO_ROOM)
+    gift = rng.choices(gifts, weights)[0]
+    for _ in range(rng.choice((1, 1, 2, 3, 5, 8)) if gift not in gifts[-3:] else 1):
+        answer = await live.gift(room=DEMO_ROOM, gift=gift)
+        if isinstance(answer, Refused) and answer.code == "insufficient_coins":
+            await stage.backend.users.grant(user, COINS, reason="play money")
+        await asyncio.sleep(rng.uniform(0.15, 0.6))
+    live.leave(DEMO_ROOM)

@@ -376,6 +376,7 @@ class Live:
                     self._url,
                     additional_headers={"Authorization": f"Bearer {token}"},
                     max_size=FRAME_BYTES_MAX,
+                    compression=None,  # a server's shared frames are not compressed anyway
                     ping_interval=None,  # the protocol has heartbeats of its own
                     close_timeout=GOODBYE_S,
                     open_timeout=None,
