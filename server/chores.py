@@ -15,6 +15,7 @@ import structlog
 
 from rules.commands import ReleaseDiamonds
 from rules.creators import due_day
+from rules.days import DAY_MS
 from rules.policy import Policy
 from rules.rows import Purchase
 from server.clock import Clock
@@ -32,7 +33,7 @@ PROVIDER_ROUND_S = 30.0
 AT_ONCE = 100
 LOOK_UP_AFTER_MS = 2 * 60_000
 """A buyer needs a moment; after that a notification may have been lost."""
-LOOK_UP_UNTIL_MS = 3 * 86_400_000
+LOOK_UP_UNTIL_MS = 3 * DAY_MS
 
 
 class Chores:

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import orjson
 
+from rules.days import DAY_MS
 from rules.ledger import SYSTEM, AccountCode, Currency
 from rules.shop import Shop
 from storage.posted import Posted, currency_of, iso, journal, moment, one_moment
@@ -199,4 +200,4 @@ def _day(at_ms: int) -> date:
 
 
 def _day_after(at_ms: int) -> date:
-    return _day(at_ms + 86_400_000)
+    return _day(at_ms + DAY_MS)

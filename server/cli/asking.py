@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import typer
 
+from rules.ledger import MONEY_MAX
 from server.cli.output import NO, UNREACHABLE, WRONG_USE, clean, fail, print_json, print_table, say
 from server.cli.output import pairs as as_rows
 from server.cli.wording import worded
@@ -33,7 +34,7 @@ TIMEOUT_S = 30.0  # a busy ledger answers `busy` long before
 FILE_TIMEOUT_S = 300.0  # ten thousand lines, or a user's whole history, take their time
 PAGE_MAX = 200  # the API's own limit
 LIST_MAX = 100_000  # rows that a person or a script wants at once
-COINS_MAX = 2**53 - 1
+COINS_MAX = MONEY_MAX
 KEY_CHARACTERS_MAX = 64
 JSON, CSV = "application/json", "text/csv"
 TOKEN_FILE_BYTES_MAX = 65_536  # far above any token: /dev/zero is a mistake

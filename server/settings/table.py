@@ -16,6 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from rules.catalogue import Catalogue
+from rules.creators import RATE_MAX
+from rules.ledger import MONEY_MAX
+from rules.policy import CLAWBACKS, Policy
 from server.settings.values import (
     Row,
     Value,
@@ -46,7 +50,9 @@ ENV_PREFIX = "LARGESSE_"
 FILE_NAME = "largesse.toml"
 SERVE_NEEDS = ("token_secret", "api_key")
 FILE_BYTES_MAX = 1_048_576  # a settings file is a page, not an upload
-AMOUNT_MAX = 2**53 - 1  # exact in JSON and in browsers
+
+PLAIN = Policy(catalogue=Catalogue(version="", currency="", gifts=()))
+"""What money depends on has its defaults in rules/policy.py, and nowhere else."""
 
 # --- the table ----------------------------------------------------------------------------------
 
@@ -97,28 +103,44 @@ class Settings:
         TRUST, "", "The backend's key; at least 16 characters.", check_api_key, secret=True
     )
     require_adult: bool = switch(
-        TRUST, True, "Refuse gifts and purchases from tokens without adult."
+        TRUST, PLAIN.require_adult, "Refuse gifts and purchases from tokens without adult."
     )
 
     catalogue: str = text(
         MONEY, "", "TOML file of gifts; empty = the built-in one.", check_catalogue
     )
-    rate_permille: int = number(MONEY, 500, 0, 1_000, "Millidiamonds a creator earns per coin.")
-    hold_days: int = number(MONEY, 7, 0, 365, "Days before earned diamonds can be paid out.")
-    payout_minimum_millidiamonds: int = number(MONEY, 5_000_000, 0, AMOUNT_MAX, "Smallest payout.")
+    rate_permille: int = number(
+        MONEY, PLAIN.rate_permille, 0, RATE_MAX, "Millidiamonds a creator earns per coin."
+    )
+    hold_days: int = number(
+        MONEY, PLAIN.hold_days, 0, 365, "Days before earned diamonds can be paid out."
+    )
+    payout_minimum_millidiamonds: int = number(
+        MONEY, PLAIN.payouts.minimum_millidiamonds, 0, MONEY_MAX, "Smallest payout."
+    )
     payout_automatic_millidiamonds: int = number(
-        MONEY, 0, 0, AMOUNT_MAX, "Unsuspicious payouts up to this are approved at once; 0 = none."
+        MONEY,
+        PLAIN.payouts.automatic_millidiamonds,
+        0,
+        MONEY_MAX,
+        "Unsuspicious payouts up to this are approved at once; 0 = none.",
     )
     payout_review_first: bool = switch(
-        MONEY, True, "A person reviews each creator's first payout, whatever its size."
+        MONEY,
+        PLAIN.payouts.review_first,
+        "A person reviews each creator's first payout, whatever its size.",
     )
     millidiamonds_per_minor: int = number(
-        MONEY, 1_000, 1, 1_000_000_000, "Millidiamonds that are paid out as one cent (minor unit)."
+        MONEY,
+        PLAIN.payouts.millidiamonds_per_minor,
+        1,
+        1_000_000_000,
+        "Millidiamonds that are paid out as one cent (minor unit).",
     )
     clawback: str = choice(
         MONEY,
-        "unpaid",
-        ("none", "unpaid", "full"),
+        PLAIN.clawback,
+        CLAWBACKS,
         "What creators lose of a chargeback: nothing, what is not paid out yet, or all of it.",
     )
     play_money: bool = switch(MONEY, False, "Tell viewers that coins are worth nothing.")
@@ -141,18 +163,38 @@ class Settings:
     )
 
     daily_limit_coins: int = number(
-        SAFETY, 5_000, 0, AMOUNT_MAX, "Bought coins a user may spend in 24 hours; 0 = no limit."
+        SAFETY,
+        PLAIN.limits.daily_coins,
+        0,
+        MONEY_MAX,
+        "Bought coins a user may spend in 24 hours; 0 = no limit.",
     )
-    weekly_limit_coins: int = number(SAFETY, 15_000, 0, AMOUNT_MAX, "The same in 7 days.")
-    monthly_limit_coins: int = number(SAFETY, 40_000, 0, AMOUNT_MAX, "The same in 30 days.")
+    weekly_limit_coins: int = number(
+        SAFETY, PLAIN.limits.weekly_coins, 0, MONEY_MAX, "The same in 7 days."
+    )
+    monthly_limit_coins: int = number(
+        SAFETY, PLAIN.limits.monthly_coins, 0, MONEY_MAX, "The same in 30 days."
+    )
     first_day_limit_coins: int = number(
-        SAFETY, 1_000, 0, AMOUNT_MAX, "The same in the first 24 hours of an account."
+        SAFETY,
+        PLAIN.limits.first_day_coins,
+        0,
+        MONEY_MAX,
+        "The same in the first 24 hours of an account.",
     )
     daily_limit_max_coins: int = number(
-        SAFETY, 50_000, 0, AMOUNT_MAX, "The highest limit a user may choose for 24 hours; 0 = any."
+        SAFETY,
+        PLAIN.limits.daily_max_coins,
+        0,
+        MONEY_MAX,
+        "The highest limit a user may choose for 24 hours; 0 = any.",
     )
-    weekly_limit_max_coins: int = number(SAFETY, 200_000, 0, AMOUNT_MAX, "The same for 7 days.")
-    monthly_limit_max_coins: int = number(SAFETY, 500_000, 0, AMOUNT_MAX, "The same for 30 days.")
+    weekly_limit_max_coins: int = number(
+        SAFETY, PLAIN.limits.weekly_max_coins, 0, MONEY_MAX, "The same for 7 days."
+    )
+    monthly_limit_max_coins: int = number(
+        SAFETY, PLAIN.limits.monthly_max_coins, 0, MONEY_MAX, "The same for 30 days."
+    )
 
     webhook_secret: str = text(
         WEBHOOKS,
@@ -166,7 +208,9 @@ class Settings:
     )
 
     tick_ms: int = number(PACE, 40, 0, 1_000, "Shortest time between two frames of a busy room.")
-    combo_window_ms: int = number(PACE, 3_000, 0, 60_000, "Longest pause within a combo.")
+    combo_window_ms: int = number(
+        PACE, PLAIN.combo_window_ms, 0, 60_000, "Longest pause within a combo."
+    )
     heartbeat_ms: int = number(
         PACE, 15_000, 100, 600_000, "Silence after which a heartbeat is sent."
     )

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook
 
+from rules.days import DAY_MS
 from rules.rows import Endpoint
 
-OVERLAP_MS = 86_400_000
+OVERLAP_MS = DAY_MS
 """How long the secret before a rotation goes on signing."""
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import structlog
 
+from rules.days import DAY_MS, HOUR_MS
 from rules.rows import Endpoint
 from server.clock import Clock
 from server.webhooks.events import message_id, project
@@ -35,7 +36,7 @@ from storage.deliveries import (
 
 log = structlog.get_logger()
 
-SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
+SECOND_MS, MINUTE_MS = 1_000, 60_000
 
 SCHEDULE_MS = (
     0,

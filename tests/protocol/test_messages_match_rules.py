@@ -9,8 +9,10 @@ import orjson
 import pytest
 
 from kit.building import builders
+from protocol import messages
 from protocol.codec import decode_event
 from protocol.messages import Combo, GiftEvent, GiftHidden, GiftRetracted, Giver, Person, RoomClosed
+from rules import ledger
 from rules.book import new_book
 from rules.settle import settle
 
@@ -126,3 +128,7 @@ def test_hiding_and_closing_are_entries_of_the_log_too() -> None:
 def test_no_event_tells_what_the_creator_earned() -> None:
     commands = [builders.gift(), builders.hide(), builders.retract(), builders.close_room()]
     assert all(b"millidiamond" not in body for body in bodies_after(*commands))
+
+
+def test_both_count_as_far_as_a_browser_does() -> None:
+    assert messages.MONEY_MAX == ledger.MONEY_MAX == 2**53 - 1
