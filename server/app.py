@@ -35,6 +35,7 @@ from server import auth, logs
 from server.api import Context, Rates, build_site
 from server.clock import now_ms
 from server.demo import DEMO_ROOM, play
+from server.in_force import InForce, differences
 from server.live.connection import Connection
 from server.node import Node
 from server.payments import Provider, open_provider
@@ -88,12 +89,15 @@ async def serving(
     """One node on a ledger that is open already, and that others may be using as well."""
     listening = _bind(settings.host, settings.port)
     with contextlib.closing(listening):
+        verifier = auth.verifier(settings.token_secret, settings.token_public_keys)
+        in_force = InForce(store, verifier, now_ms, await _settle_policy(store, _policy(settings)))
+        await in_force.catch_up()
         node = Node(
             settings=settings,
             store=store,
             fanout=fanout or connect(settings.fanout),
-            verifier=auth.verifier(settings.token_secret, settings.token_public_keys),
-            policy=await _settle_policy(store, _policy(settings)),
+            verifier=verifier,
+            in_force=in_force,
             provider=_provider(settings),
             clock=now_ms,
             rng=random.Random(secrets.randbits(64)),
@@ -147,7 +151,7 @@ def _context(node: Node, demo_room: str | None) -> Context:
         settlement=node.settlement,
         clock=node.clock,
         metrics=node.metrics,
-        policy=node.policy,
+        in_force=node.in_force,
         provider=node.provider,
         verifier=node.verifier,
         viewers=node.hub.viewers,
@@ -217,14 +221,18 @@ def _text(path: str) -> str:
 
 
 async def _settle_policy(store: Store, wanted: Policy) -> Policy:
-    """See to it that the books have the wanted policy; a change is a command like any other."""
-    if await store.policy() != wanted:
+    """See to it that the books have the wanted policy; a change is a command like any other, which
+    other nodes follow. Whoever is started last with other settings has its way."""
+    before = await store.policy()
+    if before != wanted:
         key = f"policy-{secrets.token_hex(16)}"
         command = SetPolicy(actor="operator", key=key, policy=wanted)
         [result] = await store.settle([command], now_ms())
         if not isinstance(result.outcome, PolicySet):
             raise StoreError(f"The books did not take the policy: {result.outcome}.")
         log.info("policy.set", catalogue=wanted.catalogue.version)
+        if before is not None:
+            log.warning("policy.changed", differs=differences(wanted, before))
     return wanted
 
 

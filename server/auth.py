@@ -24,15 +24,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
 
+from rules.rows import FOREVER
+
 Role = Literal["viewer", "creator", "overlay", "admin"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 TOKEN_SECRET_BYTES_MIN = 32  # HS256 is as strong as its key: RFC 7518, section 3.2
 TOKEN_BYTES_MAX = 4_096  # fits any proxy's header limit; 50 rooms with long names still fit
 NAME_CHARACTERS_MAX = 64
+TOKEN_ID_CHARACTERS_MAX = 128
 AVATAR_CHARACTERS_MAX = 512
 RSA_BITS_MIN = 2_048
-REVOKED_MAX = 1_000_000  # about 100 MB; the oldest is forgotten first, by then long expired
 EXP_S_MAX = 253_402_300_800  # the year 10000; beyond it somebody counted milliseconds
 
 USER_ID = r"[A-Za-z0-9_.:-]{1,64}"
@@ -83,9 +85,10 @@ class _Claims(msgspec.Struct, frozen=True, kw_only=True):
     avatar: Annotated[str, msgspec.Meta(max_length=AVATAR_CHARACTERS_MAX)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
-    jti: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )
+    jti: (
+        Annotated[str, msgspec.Meta(min_length=1, max_length=TOKEN_ID_CHARACTERS_MAX)]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 _invalid = partial(TokenFault, kind="invalid")
@@ -102,7 +105,7 @@ class TokenVerifier:
             self._keys[algorithm] = (*self._keys.get(algorithm, ()), key)
         self._jws = jwt.PyJWS(algorithms=list(self._keys))
         self._claims = msgspec.json.Decoder(_Claims)
-        self._revoked: dict[str, None] = {}  # a set that remembers its order
+        self._revoked: dict[str, int] = {}  # when each token expires by itself; some 100 bytes each
 
     def verify(self, token: str, now_ms: int) -> Identity | TokenFault:
         """The identity that the token proves at `now_ms`, or why it proves none."""
@@ -119,11 +122,18 @@ class TokenVerifier:
             return TokenFault(kind="revoked", message=message)
         return identity
 
-    def revoke(self, token_id: str) -> None:
-        """Refuses the tokens with this `jti` from now on, until the process ends."""
-        self._revoked[token_id] = None
-        if len(self._revoked) > REVOKED_MAX:
-            del self._revoked[next(iter(self._revoked))]
+    def revoke(self, token_id: str, expires_ms: int) -> None:
+        """Refuses the tokens with this `jti` from now on; they expire by themselves at
+        `expires_ms`, or nobody knows when (rules.rows.FOREVER)."""
+        self._revoked[token_id] = expires_ms
+
+    def forget_expired(self, now_ms: int) -> None:
+        """Forgets the revocations of tokens that have expired by themselves."""
+        self._revoked = {
+            token_id: expires_ms
+            for token_id, expires_ms in self._revoked.items()
+            if expires_ms == FOREVER or expires_ms > now_ms
+        }
 
     def is_revoked(self, token_id: str) -> bool:
         return token_id in self._revoked

@@ -16,9 +16,9 @@ import structlog
 from rules.commands import ReleaseDiamonds
 from rules.creators import due_day
 from rules.days import DAY_MS
-from rules.policy import Policy
 from rules.rows import Purchase
 from server.clock import Clock
+from server.in_force import InForce
 from server.payments import checkouts, notifications
 from server.payments.contract import Provider, ProviderDown, ProviderRefused
 from server.settlement import Settlement
@@ -45,14 +45,14 @@ class Chores:
         store: Store,
         settlement: Settlement,
         provider: Provider,
-        policy: Policy,
+        in_force: InForce,
         return_url: str,
         clock: Clock,
     ) -> None:
         self._store = store
         self._settlement = settlement
         self._provider = provider
-        self._policy = policy
+        self._in_force = in_force
         self._return_url = return_url
         self._clock = clock
         self._look_on_ms = 0
@@ -83,7 +83,7 @@ class Chores:
     async def release(self) -> None:
         """Make diamonds available that have been pending long enough."""
         now_ms = self._clock()
-        last_day = due_day(self._policy.hold_days, now_ms)
+        last_day = due_day(self._in_force.policy.hold_days, now_ms)
         for creator in await self._store.money.due_creators(last_day, AT_ONCE):
             key = f"release-{secrets.token_hex(16)}"
             await self._settlement.ask(ReleaseDiamonds(actor="operator", key=key, creator=creator))

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 from fanout import Fanout
 from rules.commands import DisableEndpoint
-from rules.policy import Policy
 from rules.results import Result
 from server.auth import TokenVerifier
 from server.chores import Chores
 from server.clock import Clock
 from server.duty import Duty, Term
+from server.in_force import InForce
 from server.live.hub import Hub
 from server.live.joins import Joins
 from server.live.lobby import Lobby
@@ -33,7 +33,7 @@ from storage import Store, StoreBroken, StoreError
 
 
 class Node:
-    """See the module's text. `policy` is what the books say, not what the settings say."""
+    """See the module's text. What is in force is what the books say, not the settings."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Node:
         store: Store,
         fanout: Fanout,
         verifier: TokenVerifier,
-        policy: Policy,
+        in_force: InForce,
         provider: Provider,
         clock: Clock,
         rng: random.Random,
@@ -53,7 +53,7 @@ class Node:
         self.clock = clock
         self.rng = rng
         self.verifier = verifier
-        self.policy = policy
+        self.in_force = in_force
         self.provider = provider
         self.metrics = Metrics()
         self.broken = False
@@ -69,12 +69,13 @@ class Node:
         unread = Unread()
         self.hub = Hub(settings, fanout, self.users, unread, clock, self.metrics)
         joins = Joins(self.hub, unread, store)
-        self.lobby = Lobby(self.hub, joins, self.settlement, verifier, policy, clock, rng)
+        self.lobby = Lobby(self.hub, joins, self.settlement, verifier, in_force, clock, rng)
+        in_force.turn_out = self.lobby.turn_out
         self.chores = Chores(
             store=store,
             settlement=self.settlement,
             provider=provider,
-            policy=policy,
+            in_force=in_force,
             return_url=settings.public_url,
             clock=clock,
         )
@@ -146,7 +147,10 @@ class Node:
     async def run(self) -> None:
         """The server's tasks, until drained. Raises StoreBroken when the books are in doubt."""
         async with asyncio.TaskGroup() as tasks:
-            forever = [tasks.create_task(work) for work in (self.lobby.run(), self.duty.run())]
+            forever = [
+                tasks.create_task(work)
+                for work in (self.lobby.run(), self.in_force.run(), self.duty.run())
+            ]
             try:
                 await self.settlement.run()
             except StoreBroken:

@@ -23,7 +23,7 @@ from rules.commands import AnyCommand
 from rules.events import Event
 from rules.policy import Policy
 from rules.results import Result
-from rules.rows import Room, User
+from rules.rows import Revocation, Room, User
 from storage.deliveries import Deliveries
 from storage.leases import Lease, Leases
 from storage.money import BoardLine, MoneyReads
@@ -66,6 +66,19 @@ class Balances(NamedTuple):
     as_of: int
     """The number of the newest command that they hold."""
     coins: dict[str, int]
+
+
+class Rulings(NamedTuple):
+    """What every node has to follow and did not know: see `Store.rulings`."""
+
+    command: int
+    """The newest command that these are of: ask next for what comes after it."""
+    policy: Policy | None
+    """The policy that was set last, if one was set."""
+    revoked: list[Revocation]
+    """In order of their commands."""
+    more: bool
+    """There is more to ask for at once."""
 
 
 class Wallet(NamedTuple):
@@ -124,6 +137,13 @@ class Store(Protocol):
 
     async def policy(self) -> Policy | None:
         """The policy in force; None before the first one was set."""
+
+    async def rulings(self, after: int, now_ms: int, limit: int) -> Rulings:
+        """What was set and revoked by commands after this one, at most `limit` revocations; without
+        those of tokens that have expired by `now_ms`. With nothing new, `command` is `after`.
+
+        Cheap when there is nothing new: every node asks this every few seconds.
+        """
 
     async def rooms(self, after: str, limit: int) -> list[Room]:
         """Rooms with an id after this one, in order of id."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from rules.policy import Policy
 from server.auth import TokenVerifier
 from server.clock import Clock
+from server.in_force import InForce
 from server.metrics import Metrics
 from server.payments import Provider
 from server.settings.table import Settings
@@ -23,14 +24,14 @@ REFUSED_KEPT = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """`policy` is what the books say, not what the settings say."""
+    """What is in force is what the books say, not what the settings say."""
 
     settings: Settings
     store: Store
     settlement: Settlement
     clock: Clock
     metrics: Metrics
-    policy: Policy
+    in_force: InForce
     provider: Provider
     verifier: TokenVerifier
     viewers: Callable[[str], int]
@@ -45,7 +46,10 @@ class Context:
         default_factory=lambda: deque(maxlen=REFUSED_KEPT)
     )
     """(when, why) of what came in the provider's name and was not from it."""
-    overlays: dict[str, str] = field(default_factory=dict)
-    """The token id of each room's newest overlay link."""
     exporting: set[str] = field(default_factory=set)
     """Users whose export is on its way."""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.in_force.policy

@@ -41,6 +41,7 @@ TAGS = {
     "corrections": "Balances that two admins correct by hand.",
     "webhooks": "Where events are sent to, and what became of each.",
     "overlays": "Links for browser sources.",
+    "tokens": "Tokens that are refused before they expire.",
     "operations": "Health, readiness, build and metrics.",
 }
 

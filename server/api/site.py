@@ -25,6 +25,7 @@ from server.api.purchases import purchases_router
 from server.api.request import DEPENDENCIES
 from server.api.rooms import rooms_router
 from server.api.suspense import suspense_router
+from server.api.tokens import tokens_router
 from server.api.wallets import wallets_router
 from storage import StoreError
 from web import STATIC
@@ -58,6 +59,7 @@ def build_site(context: Context, version: str) -> Litestar:
             corrections_router,
             endpoints_router,
             overlays_router,
+            tokens_router,
             operations_router,
         ],
         state=State({"context": context}),

@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from server.cli import money, people, remote, webhooks
+from server.cli import money, people, remote, tokens, webhooks
 from server.cli.output import DONE, NO, WRONG_USE, fail, print_json, print_table, say
 from server.cli.settings import Flags, Run, SettingsCommand, load, with_settings
 from server.clock import now_ms
@@ -355,6 +355,7 @@ for group in (
     app.add_typer(group)
 app.command("grant")(remote.grant)
 app.command("wallet")(remote.wallet)
+app.command("revoke")(tokens.revoke)
 
 
 @app.command(

@@ -10,6 +10,7 @@ import logging
 import random
 import secrets
 from collections import deque
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import structlog
@@ -25,10 +26,10 @@ from protocol.messages import (
     Welcome,
 )
 from rules.commands import AnyCommand, SendGift
-from rules.policy import Policy
 from rules.results import Result
 from server.auth import Identity, TokenFault, TokenVerifier
 from server.clock import Clock, steady_ms
+from server.in_force import InForce
 from server.live.admission import Admission
 from server.live.answers import gift_answer
 from server.live.door import Guest, NotNow, too_fast
@@ -64,7 +65,7 @@ class Lobby:
         joins: Joins,
         settlement: Settlement,
         verifier: TokenVerifier,
-        policy: Policy,
+        in_force: InForce,
         clock: Clock,
         rng: random.Random,
     ) -> None:
@@ -79,7 +80,7 @@ class Lobby:
         self._joins: Final = joins
         self._settlement: Final = settlement
         self._verifier: Final = verifier
-        self._policy: Final = policy
+        self._in_force: Final = in_force
         self._clock: Final = clock
         self._rng: Final = rng
         self._held_back: deque[Guest] = deque()
@@ -109,7 +110,7 @@ class Lobby:
                 role=identity.role,
                 now_ms=self._clock(),
                 heartbeat_ms=self.settings.heartbeat_ms,
-                catalogue=self._policy.catalogue.version,
+                catalogue=self._in_force.policy.catalogue.version,
             )
         )
 
@@ -208,6 +209,12 @@ class Lobby:
                     return
                 rooms[room] = hall.room.sent
         guest.send(encode(Heartbeat(now_ms=self._clock(), rooms=rooms)))
+
+    def turn_out(self, token_ids: Collection[str]) -> None:
+        """Close who is connected with one of these tokens."""
+        for guest in list(self.guests):
+            if guest.identity is not None and guest.identity.token_id in token_ids:
+                guest.close(CloseCode.TOKEN_EXPIRED)
 
     # Life
 

@@ -9,17 +9,30 @@ import orjson
 from rules.events import Event
 from rules.ledger import AccountCode
 from rules.policy import Policy
-from rules.rows import Room
+from rules.rows import FOREVER, Room
 from storage.loading import read_policy
 from storage.money import BoardLine
 from storage.sqlite.money_reads import one_moment, read_user, rows_where
-from storage.store import Balances, Head, RoomState, StatementRow, Wallet
-from storage.tables import EVENT, ROOM
+from storage.store import Balances, Head, RoomState, Rulings, StatementRow, Wallet
+from storage.tables import EVENT, POLICY, REVOCATION, ROOM
 
 
 def policy(connection: sqlite3.Connection) -> Policy | None:
     row = connection.execute("SELECT body FROM policy ORDER BY command DESC LIMIT 1").fetchone()
     return read_policy(row[0]) if row else None
+
+
+def rulings(connection: sqlite3.Connection, after: int, now_ms: int, limit: int) -> Rulings:
+    still = "command > ? AND (expires_ms = ? OR expires_ms > ?) ORDER BY command LIMIT ?"
+    newest = "command > ? AND command <= ? ORDER BY command DESC LIMIT 1"
+    with one_moment(connection):  # what is passed over is never asked for again
+        revoked = rows_where(connection, REVOCATION, still, (after, FOREVER, now_ms, limit))
+        more = len(revoked) == limit
+        until = revoked[-1].command if more else 2**62
+        policies = rows_where(connection, POLICY, newest, (after, until))
+    commands = [row.command for row in revoked[-1:]] + [row.command for row in policies]
+    policy = policies[0].body if policies else None
+    return Rulings(max(commands, default=after), policy, revoked, more)
 
 
 def rooms(connection: sqlite3.Connection, after: str, limit: int) -> list[Room]:

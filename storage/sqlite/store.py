@@ -35,6 +35,7 @@ from storage.store import (
     Balances,
     Head,
     RoomState,
+    Rulings,
     StatementRow,
     StoreBroken,
     StoreError,
@@ -216,6 +217,9 @@ class SqliteStore:
 
     async def policy(self) -> Policy | None:
         return await self._read(reads.policy)
+
+    async def rulings(self, after: int, now_ms: int, limit: int) -> Rulings:
+        return await self._read(reads.rulings, after, now_ms, limit)
 
     async def rooms(self, after: str, limit: int) -> list[Room]:
         return await self._browse(reads.rooms, after, limit)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rules.rows import FOREVER
 from server.auth import (
     Identity,
     TokenFault,
@@ -308,12 +309,21 @@ def test_a_fault_holds_nothing_of_the_token() -> None:
 
 def test_a_revoked_token_is_refused_and_others_are_not() -> None:
     tokens = TokenVerifier(SECRET)
-    tokens.revoke("t1")
+    tokens.revoke("t1", NOW_MS + 1)
     answer = tokens.verify(of({**CLAIMS, "jti": "t1"}), NOW_MS)
     assert isinstance(answer, TokenFault)
     assert (answer.kind, answer.close_code) == ("revoked", 4502)
     assert isinstance(tokens.verify(of({**CLAIMS, "jti": "t2"}), NOW_MS), Identity)
     assert isinstance(tokens.verify(of(CLAIMS), NOW_MS), Identity)
+
+
+def test_a_revocation_is_remembered_until_the_token_has_expired_or_for_ever() -> None:
+    tokens = TokenVerifier(SECRET)
+    tokens.revoke("t1", NOW_MS + 1)
+    tokens.revoke("t2", NOW_MS)
+    tokens.revoke("t3", FOREVER)
+    tokens.forget_expired(NOW_MS)
+    assert [tokens.is_revoked(id) for id in ("t1", "t2", "t3")] == [True, False, True]
 
 
 # --- keys and issuing ---

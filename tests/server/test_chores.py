@@ -64,7 +64,7 @@ def chores_of(server, later_ms=0, settlement=None):
         store=node.store,
         settlement=settlement or node.settlement,
         provider=node.provider,
-        policy=node.policy,
+        in_force=node.in_force,
         return_url=node.settings.public_url,
         clock=lambda: node.clock() + later_ms,
     )

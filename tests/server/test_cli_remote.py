@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from kit.servers.answering import Backend, answering
+from server.auth import issue
 from server.cli.main import app
 from server.settings import table as config
 
@@ -69,6 +70,24 @@ def test_room_open_and_close(backend: Backend) -> None:
     assert ask(backend, "room", "close", "eve/ning").exit_code == 0
     assert backend.asked[0].body == {"id": "evening", "title": "Ada, live", "creator": "ada"}
     assert backend.asked[1].line == "POST /v1/rooms/eve%2Fning/close"
+
+
+def test_revoke_takes_an_id_a_token_or_a_link_and_sends_ids_only(backend: Backend) -> None:
+    signed = issue("k" * 32, user="ada", ttl_s=60, now_ms=1_000, jti="t.1")
+    for text in ("t1", "a.b.c", signed, f"https://x.example/overlay?room=r&token={signed}"):
+        backend.will_answer({"jti": "x", "expires_ms": None})
+        assert ask(backend, "revoke", text, "--reason", "leaked").exit_code == 0
+    known = {"jti": "t.1", "expires_ms": 61_000, "reason": "leaked"}
+    wished = [{"jti": "t1", "reason": "leaked"}, {"jti": "a.b.c", "reason": "leaked"}]
+    assert [asked.body for asked in backend.asked] == [*wished, known, known]
+    assert {asked.line for asked in backend.asked} == {"POST /v1/tokens/revoke"}
+
+
+def test_revoke_says_of_a_token_without_an_id_that_it_cannot_be_named(backend: Backend) -> None:
+    signed = issue("k" * 32, user="ada", ttl_s=60, now_ms=1_000)
+    result = ask(backend, "revoke", signed, "--reason", "leaked")
+    assert result.exit_code == 1 and "no id" in result.stderr
+    assert backend.asked == []
 
 
 def test_room_show_and_wallet_print_people_a_table_and_programs_json(backend: Backend) -> None:

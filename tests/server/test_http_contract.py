@@ -21,6 +21,7 @@ BACKEND_ONLY = [
     ("rooms", {"id": "x", "title": "t", "creator": "c"}),
     ("grants", {"user": "ann", "coins": 1, "reason": "r"}),
     ("gifts/{room}:1/retract", {"reason": "r"}),
+    ("tokens/revoke", {"jti": "t1", "reason": "r"}),
 ]
 BACKEND_OR_CREATOR = [
     ("rooms/{room}/close", None),
@@ -123,6 +124,7 @@ async def test_the_api_describes_itself(server):
         "/v1/gifts/{}/retract",
         "/v1/gifts/{}/hide",
         "/v1/overlays",
+        "/v1/tokens/revoke",
     } <= paths
     docs = await server.http.get("/docs")
     assert docs.status_code == 200 and docs.headers["content-type"].startswith("text/html")

@@ -1,28 +1,18 @@
 """Two servers on one ledger: chores and webhooks are done by one of them, and once."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import httpx
 import pytest
 
-from fanout.local import LocalBus
 from kit.servers.receiving import Receiver, receiving
-from kit.servers.serving import BACKEND, Live, settings
-from server.app import serving
+from kit.servers.serving import Live
+from kit.servers.two import Nodes
 from server.duty import DUTY
-from storage import Lease, Leases, Store, StoreUnavailable, open_store
+from storage import Lease, Leases, Store, StoreUnavailable
 
 TTL_MS = 1_500
 """Where a node has to be silent. Elsewhere it may be slow: then a term is longer than the test."""
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[Store]:
-    opened = await open_store("sqlite:///:memory:")
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
@@ -31,38 +21,8 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield opened
 
 
-class Nodes:
-    """Servers on one store that can be stopped one by one."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._bus = LocalBus()
-        self._stacks: dict[Live, contextlib.AsyncExitStack] = {}
-
-    async def start(self, store: Store | None = None, duty_ms: int = 60_000) -> Live:
-        stack = contextlib.AsyncExitStack()
-        chosen = settings(duty_ms=duty_ms, hold_days=0, webhook_allow_private=True)
-        node = serving(chosen, store or self.store, fanout=self._bus.join())
-        app = await stack.enter_async_context(node)
-        http = httpx.AsyncClient(base_url=app.url, headers=BACKEND, timeout=20)
-        live = Live(app.url, await stack.enter_async_context(http), app)
-        stack.push_async_callback(live.close)
-        self._stacks[live] = stack
-        return live
-
-    async def stop(self, node: Live) -> None:
-        await self._stacks.pop(node).aclose()
-
-    async def stop_all(self) -> None:
-        for node in list(self._stacks):
-            await self.stop(node)
-
-
-@pytest.fixture
-async def nodes(store: Store) -> AsyncIterator[Nodes]:
-    made = Nodes(store)
-    yield made
-    await made.stop_all()
+async def started(nodes: Nodes, duty_ms: int = 60_000, store: Store | None = None) -> Live:
+    return await nodes.start(store, duty_ms=duty_ms, hold_days=0, webhook_allow_private=True)
 
 
 def on_duty(node: Live) -> bool:
@@ -126,7 +86,7 @@ class Dead:
 async def test_every_event_is_posted_once_whichever_node_settled_it(
     nodes: Nodes, receiver: Receiver
 ) -> None:
-    one, two = await nodes.start(), await nodes.start()
+    one, two = await started(nodes), await started(nodes)
     await until(lambda: on_duty(one))
     await one.room()
     await one.grant("ann", 1_000)
@@ -148,7 +108,7 @@ async def test_every_event_is_posted_once_whichever_node_settled_it(
 async def test_what_the_other_node_settles_is_told_within_seconds(
     nodes: Nodes, receiver: Receiver
 ) -> None:
-    one, two = await nodes.start(), await nodes.start()
+    one, two = await started(nodes), await started(nodes)
     await until(lambda: on_duty(one))
     await two.room()
     await two.grant("ann", 1_000)
@@ -159,7 +119,7 @@ async def test_what_the_other_node_settles_is_told_within_seconds(
 
 
 async def test_chores_are_done_by_one_node(nodes: Nodes) -> None:
-    one, two = await nodes.start(), await nodes.start()
+    one, two = await started(nodes), await started(nodes)
     await until(lambda: one.node.chores.rounds >= 4)
     await two.room()
     await two.grant("ann", 1_000)
@@ -174,7 +134,7 @@ async def test_chores_are_done_by_one_node(nodes: Nodes) -> None:
 async def test_a_node_that_stops_hands_over_and_what_was_delivered_is_not_sent_again(
     nodes: Nodes, receiver: Receiver
 ) -> None:
-    one, two = await nodes.start(), await nodes.start(duty_ms=5_000)
+    one, two = await started(nodes), await started(nodes, 5_000)
     await until(lambda: on_duty(one))
     await two.room()
     await two.grant("ann", 1_000)
@@ -200,7 +160,7 @@ async def test_a_node_that_dies_is_relieved_after_its_silence(
     dead = await store.leases.take(await store.leases.seen(DUTY), "a node that dies")
     assert dead is not None
     began_s = asyncio.get_running_loop().time()
-    two = await nodes.start(duty_ms=TTL_MS)
+    two = await started(nodes, TTL_MS)
     await two.room()
     await two.grant("ann", 1_000)
     await endpoint(two, receiver)
@@ -215,9 +175,9 @@ async def test_a_node_that_cannot_renew_stops_before_the_other_begins(
     nodes: Nodes, store: Store
 ) -> None:
     cut = Dead(store)
-    one = await nodes.start(cut, duty_ms=TTL_MS)  # type: ignore[arg-type]
+    one = await started(nodes, TTL_MS, cut)  # type: ignore[arg-type]
     await until(lambda: on_duty(one))
-    two = await nodes.start(duty_ms=TTL_MS)
+    two = await started(nodes, TTL_MS)
     cut.dead = True
     both = 0
 
@@ -233,7 +193,7 @@ async def test_a_node_that_cannot_renew_stops_before_the_other_begins(
 async def test_a_node_that_froze_with_a_post_in_hand_stops_when_it_wakes_up(
     nodes: Nodes, receiver: Receiver, store: Store
 ) -> None:
-    one, two = await nodes.start(duty_ms=5_000), await nodes.start(duty_ms=5_000)
+    one, two = await started(nodes, 5_000), await started(nodes, 5_000)
     await until(lambda: on_duty(one))
     await one.room()
     await one.grant("ann", 1_000)
