@@ -7,7 +7,7 @@ nothing here tells anybody anything.
 from pathlib import Path
 from typing import TextIO
 
-from storage.exports import Line, export_file, export_text, trial_balance_file
+from storage.export.spreadsheet import Line, export_file, export_text, trial_balance_file
 from storage.leases import Lease, Leases
 from storage.money import Asked, BoardLine, EarningLine, GiftLine, Personal
 from storage.sqlite.audit.checks import Audit, Check, audit_file

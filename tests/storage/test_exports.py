@@ -24,8 +24,15 @@ from kit.building.builders import gift, grant, hide, open_room, retract, set_pol
 from kit.building.ledgers import NOW_MS, book, new_ledger
 from rules.ledger import CURRENCY, AccountCode, Reason
 from storage import StoreError
-from storage.exports import FORMATS, Line, appearing, export_csv, plain_cell, trial_balance
-from storage.exports_beancount import ROOTS, account_name, export_beancount
+from storage.export.beancount import ROOTS, account_name, export_beancount
+from storage.export.spreadsheet import (
+    FORMATS,
+    Line,
+    appearing,
+    export_csv,
+    plain_cell,
+    trial_balance,
+)
 
 DAY_MS = 86_400_000
 ODD = ("-a", "a-", "--", "a_b", "a.b", "a:b", "A_-b", "7", ".", "a-u", "-ub", "Coins", "x" * 64)

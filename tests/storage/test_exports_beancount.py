@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from kit.building.builders import grant, set_policy
 from kit.building.ledgers import NOW_MS, book, new_ledger
 from rules.ledger import CURRENCY, SYSTEM_ACCOUNTS, AccountCode, Currency
-from storage.exports import export_csv, trial_balance
-from storage.exports_beancount import ROOTS, account_name, export_beancount
+from storage.export.beancount import ROOTS, account_name, export_beancount
+from storage.export.spreadsheet import export_csv, trial_balance
 
 ODD = ("-a", "a-", "--", "a_b", "a.b", "a:b", "A_-b", "7", ".", "a-u", "-ub", "Coins", "x" * 64)
 

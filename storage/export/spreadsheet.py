@@ -1,5 +1,5 @@
 """The journal for people who do not have to trust us: a trial balance, a table for spreadsheets,
-and a file that another accounting program checks (storage/exports_beancount.py).
+and a file that another accounting program checks (storage/export/beancount.py).
 
 Everything is read from one moment of the books, also while a server writes to them, and written
 while it is read. Names and amounts come from the ledger's own tables (rules/ledger.py). Whether the
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from rules.ledger import CURRENCY, Currency
-from storage.exports_beancount import export_beancount
-from storage.posted import Posted, currency_of, iso, journal, one_moment
+from storage.export.beancount import export_beancount
+from storage.export.posted import Posted, currency_of, iso, journal, one_moment
 from storage.sqlite.migrations import require_current
 from storage.sqlite.store import MEMORY, connect_reader
 from storage.store import StoreError

@@ -19,7 +19,7 @@ import orjson
 from rules.days import DAY_MS
 from rules.ledger import SYSTEM, AccountCode, Currency
 from rules.shop import Shop
-from storage.posted import Posted, currency_of, iso, journal, moment, one_moment
+from storage.export.posted import Posted, currency_of, iso, journal, moment, one_moment
 from storage.store import StoreError
 
 ROOTS: dict[str, str] = {

@@ -1,0 +1,1 @@
+"""The forms in which the books leave: a table for spreadsheets, and plain-text accounting."""
