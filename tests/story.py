@@ -102,7 +102,7 @@ class Story:
             board = await self.ask("GET", f"/v1/{path}/board?window={window}")
             places = [f"{p['rank']}. {p['user']['id']} {p['coins']}" for p in board["top"]]
             lines.append(f"board of {path}: {', '.join(places) or 'nobody'}")
-        audit = storage.audit(self.server.database)
+        audit = storage.open_books(self.server.database).audit()
         wrong = [check.detail for check in audit.checks if not check.ok]
         assert audit.ok, wrong
         lines.append("largesse audit: all checks are right")
@@ -236,7 +236,7 @@ async def _look_back(story: Story) -> None:
     story.say("The trial balance: everybody's accounts in each currency, and the system's side.")
     lines = [
         f"{line.currency:<8} {line.code:<22} {line.debits:>10,} {line.credits:>10,}"
-        for line in storage.trial_balance(story.server.database)
+        for line in storage.open_books(story.server.database).trial_balance()
     ]
     story.show(f"{'currency':<8} {'account':<22} {'debits':>10} {'credits':>10}", *lines)
 

@@ -34,8 +34,7 @@ from server.api.fields import ID
 from server.api.lists import Page
 from server.api.payouts import TEXT_CHARACTERS_MAX, PayoutStatus
 from server.api.request import Asker, InContext, KeyHeader, idempotency_key
-from storage.export.posted import iso
-from storage.export.spreadsheet import plain_cell
+from storage.export import iso, plain_cell
 
 PAGE = 1_000
 """Payouts read at once: a file of any length takes the memory of one page."""

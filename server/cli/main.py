@@ -204,8 +204,8 @@ def audit(flags: Flags, file: Path | None, json: Json = False) -> None:
     with _faults_as_sentences():
         import storage
 
-        found = storage.audit(settings.database)
-        balance = storage.trial_balance(settings.database)
+        books = storage.open_books(settings.database)
+        found, balance = books.audit(), books.trial_balance()
     if json:
         checks = [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in found.checks]
         lines = [{**line._asdict(), "balance": line.balance} for line in balance]
@@ -239,12 +239,14 @@ def export(
     settings = load(flags, file)
     with _faults_as_sentences():
         import storage
+        from storage.export.files import export_file
 
+        books = storage.open_books(settings.database)
         if str(target) == "-":
             with _standard_output() as out:
-                storage.export_to(settings.database, format, out)
+                books.export(format, out)
             return
-        count = storage.export(settings.database, format, target, replace=force)
+        count = export_file(books, format, target, replace=force)
     say(f"{count} transfers were written to {target}.")
 
 
@@ -278,7 +280,7 @@ def backup(
     with _faults_as_sentences():
         import storage
 
-        storage.backup(settings.database, target)
+        storage.open_books(settings.database).backup(target)
     say(f"The books were copied to {target}.")
 
 
@@ -296,7 +298,7 @@ def restore(
     with _faults_as_sentences():
         import storage
 
-        storage.restore(settings.database, source)
+        storage.open_books(settings.database).restore(source)
     say(f"The books were restored from {source}; run `largesse audit` before serving.")
 
 
@@ -310,7 +312,7 @@ def migrate(flags: Flags, file: Path | None, json: Json = False) -> None:
     with _faults_as_sentences():
         import storage
 
-        before, after = storage.migrate(settings.database)
+        before, after = storage.open_books(settings.database).migrate()
     if json:
         print_json({"from": before, "to": after})
     elif before == after:

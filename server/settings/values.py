@@ -151,20 +151,15 @@ def _is_address(text: str) -> bool:
 
 
 def check_database(text: str) -> str | None:
-    if text.startswith(("postgresql:", "postgres:")):
-        return "PostgreSQL is not supported yet: use sqlite:///largesse.db"
-    if not text.startswith("sqlite:///"):
-        return "write sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
-    path = text.removeprefix("sqlite:///")
-    if not path or path.endswith("/") or re.search(r"[?#\x00-\x1f]", path):
-        return "name a file after sqlite:///, without ? or #"
-    return None
+    from storage import check_address  # what it imports is more than most programs need
+
+    return check_address(text)
 
 
 def check_fanout(text: str) -> str | None:
-    if text.startswith(("redis:", "rediss:")):
-        return "Redis is not supported yet: use local (one node)"
-    return None if text == "local" else "use local"
+    from fanout import check_address
+
+    return check_address(text)
 
 
 def check_token_secret(text: str) -> str | None:

@@ -7,7 +7,6 @@ balance of every account as our own counters have it; beancount sums the posting
 any difference.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from datetime import date
 from itertools import groupby
@@ -19,7 +18,7 @@ import orjson
 from rules.days import DAY_MS
 from rules.ledger import SYSTEM, AccountCode, Currency
 from rules.shop import Shop
-from storage.export.posted import Posted, currency_of, iso, journal, moment, one_moment
+from storage.export.posted import Journal, Posted, currency_of, iso, moment
 from storage.store import StoreError
 
 ROOTS: dict[str, str] = {
@@ -79,56 +78,37 @@ def _letter(letter: str) -> str:
     return _LETTERS.get(letter) or f"-x{ord(letter):x}-"
 
 
-def export_beancount(connection: sqlite3.Connection, out: TextIO) -> int:
+def write_beancount(journal: Journal, out: TextIO) -> int:
     """A beancount file: a transaction for each command, two postings for each transfer, and the
     balance of every account on the day after the newest batch; how many transfers.
 
     A transaction has the UTC day of its batch; within a day, the order of the file is the order of
     the books. Text in metadata has � in the place of control characters. Raises StoreError.
     """
-    with one_moment(connection):
-        shop = _shop(connection)
-        out.write(_HEAD.format(currency=shop.currency))
-        first, last = connection.execute("SELECT min(at_ms), max(at_ms) FROM batch").fetchone()
-        if first is None:
-            return 0
-        out.writelines(_openings(connection, shop, first))
-        count = 0
-        for _, group in groupby(journal(connection), key=attrgetter("command")):
-            posted = list(group)
-            out.writelines(_transaction(posted, shop))
-            count += len(posted)
-        out.writelines(_balances(connection, shop, _day_after(last)))
+    currency = journal.currency()
+    shop = Shop(currency=currency) if currency else Shop()
+    out.write(_HEAD.format(currency=shop.currency))
+    period = journal.period()
+    if period is None:
+        return 0
+    out.writelines(_openings(journal, shop, period[0]))
+    count = 0
+    for _, group in groupby(journal.posted(), key=attrgetter("command")):
+        posted = list(group)
+        out.writelines(_transaction(posted, shop))
+        count += len(posted)
+    out.writelines(_balances(journal, shop, _day_after(period[1])))
     return count
 
 
-def _shop(connection: sqlite3.Connection) -> Shop:
-    """The currency of the books; policies from before there was money in them name none."""
-    newest = "SELECT body ->> '$.shop.currency' FROM policy ORDER BY command DESC LIMIT 1"
-    row = connection.execute(newest).fetchone()
-    return Shop(currency=row[0]) if row and row[0] else Shop()
-
-
-def _openings(connection: sqlite3.Connection, shop: Shop, first_ms: int) -> Iterator[str]:
+def _openings(journal: Journal, shop: Shop, first_ms: int) -> Iterator[str]:
     """Commodities, and accounts on the day of their first transfer (or of the books), which is not
     that of their lowest one when the clock was set back."""
     for currency in Currency:
         yield f"{_day(first_ms)} commodity {_commodity(currency, shop)}\n"
     yield "\n"
-    rows = connection.execute(
-        """
-        SELECT a.owner, a.code, coalesce(u.first_ms, ?)
-        FROM account AS a LEFT JOIN (
-          SELECT s.account, min(b.at_ms) AS first_ms
-          FROM (SELECT debit AS account, command FROM transfer
-                UNION ALL SELECT credit, command FROM transfer) AS s
-          JOIN command AS c ON c.id = s.command JOIN batch AS b ON b.id = c.batch
-          GROUP BY s.account) AS u ON u.account = a.id
-        ORDER BY a.id
-        """,
-        (first_ms,),
-    )
-    for owner, code, at_ms in rows:
+    for owner, code, used_ms in journal.opened():
+        at_ms = first_ms if used_ms is None else used_ms
         name, commodity = account_name(owner, code), _commodity(currency_of(code), shop)
         yield f"{_day(at_ms)} open {name} {commodity}\n"
 
@@ -161,12 +141,10 @@ def _references(posted: Posted) -> dict[str, str]:
     return found
 
 
-def _balances(connection: sqlite3.Connection, shop: Shop, day: date) -> Iterator[str]:
+def _balances(journal: Journal, shop: Shop, day: date) -> Iterator[str]:
     """The counters of the accounts, exactly: left alone, beancount lets the last digit be off."""
     yield "\n"
-    for owner, code, owed in connection.execute(
-        "SELECT owner, code, debits - credits FROM account ORDER BY id"
-    ):
+    for owner, code, owed in journal.owed():
         commodity = _commodity(currency_of(code), shop)
         amount = _decimal(owed, commodity, shop)
         yield f"{day} balance {account_name(owner, code)}  {amount} ~ 0 {commodity}\n"

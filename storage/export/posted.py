@@ -1,15 +1,13 @@
 """The journal as rows: each transfer with the command that made it and the accounts it went
 between.
 
-What the exports share. Rows are read as they are asked for, so memory does not grow with the
-history, and a transfer that belongs to nothing is an error and never left out.
+What the exports share, and what they ask of the books (`Journal`). A transfer that belongs to
+nothing is an error and never left out.
 """
 
-import contextlib
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from rules.ledger import CURRENCY, Currency, Reason
 from storage.store import StoreError
@@ -36,44 +34,41 @@ class Posted(NamedTuple):
     credit_after: int
 
 
-_JOURNAL = """
-SELECT t.id, b.at_ms, t.command, c.kind, c.actor, c.key, c.body, c.outcome, t.reason,
-       d.owner, d.code, k.owner, k.code, t.amount, t.debit_after, t.credit_after
-FROM transfer AS t
-LEFT JOIN command AS c ON c.id = t.command LEFT JOIN batch AS b ON b.id = c.batch
-LEFT JOIN account AS d ON d.id = t.debit LEFT JOIN account AS k ON k.id = t.credit
-ORDER BY t.id
-"""
+class Journal(Protocol):
+    """The books as the exports ask them. All answers are of one moment, and rows come as they are
+    asked for, so memory does not grow with the history."""
+
+    def posted(self) -> Iterator[Posted]:
+        """Every transfer in order. Raises StoreError for one that belongs to nothing."""
+
+    def currency(self) -> str:
+        """Of money, as the policy in force says; nothing when it does not."""
+
+    def period(self) -> tuple[int, int] | None:
+        """The earliest and the latest time of a batch; None in books without one."""
+
+    def opened(self) -> Iterator[tuple[str, str, int | None]]:
+        """(owner, code, when it was first used, if it was) of every account, in order."""
+
+    def owed(self) -> Iterator[tuple[str, str, int]]:
+        """(owner, code, debits less credits) of every account, in order."""
+
+
 _REASON = Posted._fields.index("reason")
 _REASONS = {reason.value: reason.name.lower() for reason in Reason}
 
 
-def journal(connection: sqlite3.Connection) -> Iterator[Posted]:
-    """Every transfer in order. Raises StoreError for one that belongs to nothing."""
-    for row in connection.execute(_JOURNAL):
-        fields = list(row)
-        fields[_REASON] = _REASONS.get(row[_REASON])
-        if None in fields:
-            raise StoreError(
-                f"Transfer {row[0]} belongs to a command, an account or a reason that does not "
-                "exist; run `largesse audit`."
-            )
-        yield Posted(*fields)
-
-
-@contextlib.contextmanager
-def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
-    """A read transaction from here on, unless the caller has begun one."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("BEGIN")
-    try:
-        # The first reading fixes the moment, and not the BEGIN.
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        yield
-    finally:
-        connection.execute("ROLLBACK")
+def posted(row: Sequence[Any]) -> Posted:
+    """The transfer in a row of Posted's columns, with the number of its reason and None for what
+    was not found. Raises StoreError."""
+    fields = list(row)
+    fields[_REASON] = _REASONS.get(row[_REASON])
+    if None in fields:
+        raise StoreError(
+            f"Transfer {row[0]} belongs to a command, an account or a reason that does not "
+            "exist; run `largesse audit`."
+        )
+    return Posted(*fields)
 
 
 _EPOCH = datetime(1970, 1, 1)

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rules.commands import RenewEpochs
+from storage.audit import Wrong
 from storage.sqlite import migrations
 from storage.sqlite.audit.checks import check_integrity
-from storage.sqlite.audit.replay import Wrong, check_journal
+from storage.sqlite.audit.replay import check_journal
 from storage.sqlite.settle import settle_batch
 from storage.sqlite.store import MEMORY, FileLock, connect_reader, connect_writer
 from storage.store import StoreError

@@ -3,9 +3,8 @@
 Pages go by a cursor that is the last row's id or place; every answer is of one moment.
 """
 
-import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from rules.rows import (
     User,
 )
 from storage.money import Asked, BoardLine, EarningLine, GiftLine, Personal
+from storage.sqlite.moment import one_moment
 from storage.sqlite.rows import rows_of
 from storage.tables import (
     CORRECTION,
@@ -43,16 +43,6 @@ def rows_where(
     connection: sqlite3.Connection, table: Table[Row], where: str, arguments: tuple[Any, ...] = ()
 ) -> list[Row]:
     return rows_of(connection, table, f"{table.name} WHERE {where}", arguments)
-
-
-@contextlib.contextmanager
-def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
-    """What is read within belongs together."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("COMMIT")
 
 
 FIRST = (-(2**63), "")
@@ -225,13 +215,14 @@ def _creator_board(
     connection: sqlite3.Connection, creator: str, from_day: int, limit: int
 ) -> tuple[int, list[BoardLine]]:
     """The newest command that the board is as of, and its lines. Ties go to who was there first."""
-    rows = connection.execute(
-        "SELECT user, max(name), sum(coins) AS total, max(reached) AS reached FROM creator_day"
-        " WHERE creator = ? AND day >= ? GROUP BY user HAVING total > 0"
-        " ORDER BY total DESC, reached LIMIT ?",
-        (creator, from_day, limit),
-    ).fetchall()
-    newest = connection.execute("SELECT coalesce(max(id), 0) FROM command").fetchone()[0]
+    with one_moment(connection):
+        rows = connection.execute(
+            "SELECT user, max(name), sum(coins) AS total, max(reached) AS reached FROM creator_day"
+            " WHERE creator = ? AND day >= ? GROUP BY user HAVING total > 0"
+            " ORDER BY total DESC, reached LIMIT ?",
+            (creator, from_day, limit),
+        ).fetchall()
+        newest = connection.execute("SELECT coalesce(max(id), 0) FROM command").fetchone()[0]
     return newest, [BoardLine(*row[:3]) for row in rows]
 
 
@@ -285,11 +276,8 @@ RING = 20
 
 def payout_facts(connection: sqlite3.Connection, creator: str, from_day: int) -> PayoutFacts:
     """What a reviewer should know of the days from this one on, as of one moment."""
-    connection.execute("BEGIN")
-    try:
+    with one_moment(connection):
         return _gather(connection, creator, from_day)
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def _gather(connection: sqlite3.Connection, creator: str, from_day: int) -> PayoutFacts:

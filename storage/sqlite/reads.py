@@ -12,7 +12,8 @@ from rules.policy import Policy
 from rules.rows import FOREVER, Room
 from storage.loading import read_policy
 from storage.money import BoardLine
-from storage.sqlite.money_reads import one_moment, read_user, rows_where
+from storage.sqlite.moment import one_moment
+from storage.sqlite.money_reads import read_user, rows_where
 from storage.store import Balances, Head, RoomState, Rulings, StatementRow, Wallet
 from storage.tables import EVENT, POLICY, REVOCATION, ROOM
 

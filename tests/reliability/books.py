@@ -131,7 +131,7 @@ def check_watchers(load: Load, log: list[Entry]) -> None:
 
 
 def check_audit(database: str) -> None:
-    found = storage.audit(database)
+    found = storage.open_books(database).audit()
     assert found.ok, [check for check in found.checks if not check.ok]
 
 

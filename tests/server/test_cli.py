@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -215,11 +216,14 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     server_app.demo = note("demo", lambda: seen.code)
     storage: Any = ModuleType("storage")
     storage.StoreError = seen.StoreError = StoreError
-    storage.audit = note("audit", audited)
-    storage.trial_balance = lambda database: []
-    storage.backup = note("backup", lambda: None)
-    storage.restore = note("restore", lambda: None)
-    storage.migrate = note("migrate", lambda: (1, 3))
+    storage.check_address = lambda database: None
+    storage.open_books = lambda database: SimpleNamespace(
+        audit=partial(note("audit", audited), database),
+        trial_balance=list,
+        backup=partial(note("backup", lambda: None), database),
+        restore=partial(note("restore", lambda: None), database),
+        migrate=partial(note("migrate", lambda: (1, 3)), database),
+    )
     monkeypatch.setitem(sys.modules, "server.app", server_app)
     monkeypatch.setitem(sys.modules, "storage", storage)
     return seen

@@ -3,6 +3,8 @@
 The files to the bank and from it are in test_http_bank_files.py.
 """
 
+import json
+
 import httpx
 import pytest
 import pytest_asyncio
@@ -311,7 +313,7 @@ async def test_what_the_flags_were_found_from_is_kept(stage):
     assert (await asked(stage, 10_000)).status_code == 201
     money = stage.server.node.store.money
     numbers = await money.commands_of(stage.creator)
-    [found] = [one["command"] for one in await money.commands(numbers)]
+    [found] = [json.loads(one.command) for one in await money.commands(numbers)]
     facts = found["facts"]
     assert 0 < facts.pop("as_of") < numbers[0]
     assert facts.pop("from_day") in (today - 8, today - 7), "there is no hold here"

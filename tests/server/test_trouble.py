@@ -221,7 +221,7 @@ async def test_a_stop_sends_everybody_away_and_loses_no_gift(tmp_path: Path) -> 
         assert (await http.get("/v1/users/ann/wallet")).json()["coins"] == 100_000 - total
         await away.close()
         assert await asyncio.to_thread(server.stop) == 0
-    assert storage.audit(server.database).ok
+    assert storage.open_books(server.database).audit().ok
 
 
 async def test_a_draining_server_takes_nobody_new() -> None:
@@ -286,7 +286,7 @@ async def test_a_full_disk_refuses_gifts_and_still_tells(tmp_path: Path) -> None
         answer = await ann.gift(refused[0], message="m" * 200)
         assert answer["type"] == "accepted" and not answer["replayed"]
         await server.close()
-    assert storage.audit(f"sqlite:///{tmp_path}/books.db").ok
+    assert storage.open_books(f"sqlite:///{tmp_path}/books.db").audit().ok
 
 
 async def test_a_disk_that_fails_stops_the_server_and_nobody_is_told_yes(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ async def test_a_disk_that_fails_stops_the_server_and_nobody_is_told_yes(tmp_pat
             assert (await again.gift(answer["key"], **text))["replayed"]
         await away.close()
         await asyncio.to_thread(server.stop)
-    assert storage.audit(server.database).ok
+    assert storage.open_books(server.database).audit().ok
 
 
 # --- two nodes -----------------------------------------------------------------------------------

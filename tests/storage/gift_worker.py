@@ -11,7 +11,8 @@ import sys
 
 from kit.building.builders import gift, grant, open_room, set_policy
 from rules.outcomes import GiftAccepted
-from storage import Store, StoreError, open_store, sqlite
+from storage import Store, StoreError, open_store
+from storage.sqlite import store as sqlite
 
 GIFTS = 24
 

@@ -103,7 +103,7 @@ def test_a_damaged_page_is_found(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
     path.write_bytes(content)
-    assert "integrity" in failed(storage.audit(f"sqlite:///{path}"))
+    assert "integrity" in failed(storage.open_books(f"sqlite:///{path}").audit())
 
 
 async def test_the_books_of_a_running_server_are_audited_at_one_moment(tmp_path: Path) -> None:
@@ -112,16 +112,16 @@ async def test_the_books_of_a_running_server_are_audited_at_one_moment(tmp_path:
     await store.settle([set_policy(), open_room(), grant()], NOW_MS)
     for _ in range(20):
         await store.settle([gift(), gift()], NOW_MS)
-        assert storage.audit(address).ok
+        assert storage.open_books(address).audit().ok
     await store.close()
-    assert storage.audit(address).ok
+    assert storage.open_books(address).audit().ok
 
 
 @pytest.mark.parametrize("name", ["missing.db", ":memory:"])
 def test_books_that_are_not_there_are_a_sentence(tmp_path: Path, name: str) -> None:
     path = name if name == ":memory:" else tmp_path / name
     with pytest.raises(StoreError):
-        storage.audit(f"sqlite:///{path}")
+        storage.open_books(f"sqlite:///{path}").audit()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,4 +129,4 @@ def test_somebody_elses_database_is_not_audited(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "x.db")) as other:
         other.execute("CREATE TABLE notes (text)")
     with pytest.raises(StoreError, match="not one of largesse"):
-        storage.audit(f"sqlite:///{tmp_path}/x.db")
+        storage.open_books(f"sqlite:///{tmp_path}/x.db").audit()

@@ -34,7 +34,7 @@ def address(path: Path) -> str:
 @pytest.fixture
 def copy(tmp_path: Path, address: str) -> Path:
     made = tmp_path / "copy.db"
-    storage.backup(address, made)
+    storage.open_books(address).backup(made)
     return made
 
 
@@ -51,7 +51,7 @@ def gift_more(path: Path, gifts: int) -> None:
 
 def test_a_backup_holds_every_row_and_passes_the_audit(path: Path, copy: Path) -> None:
     assert read(copy) == read(path)
-    assert storage.audit(f"sqlite:///{copy}").ok
+    assert storage.open_books(f"sqlite:///{copy}").audit().ok
 
 
 def test_a_backup_is_one_file_for_its_owner_and_leaves_nothing_else(
@@ -68,11 +68,11 @@ async def test_a_backup_of_a_running_server_is_one_moment_and_holds_nobody_up(
     store = await open_store(address)
     for number in range(5):
         await store.settle([gift(), gift()], NOW_MS)
-        storage.backup(address, tmp_path / f"{number}.db")
+        storage.open_books(address).backup(tmp_path / f"{number}.db")
         await store.settle([gift()], NOW_MS)
     await store.close()
     for number in range(5):
-        assert storage.audit(f"sqlite:///{tmp_path}/{number}.db").ok
+        assert storage.open_books(f"sqlite:///{tmp_path}/{number}.db").audit().ok
         assert len(read(tmp_path / f"{number}.db")["event"]) == 1 + number * 3 + 2
 
 
@@ -89,31 +89,31 @@ async def test_a_backup_is_right_while_gifts_are_booked_all_the_time(
     await store.close()
     sizes = [len(read(tmp_path / f"{number}.db")["event"]) for number in range(12)]
     assert sizes == sorted(sizes) and 1 <= sizes[0] < sizes[-1] <= booked
-    assert storage.audit(f"sqlite:///{tmp_path}/11.db").ok
+    assert storage.open_books(f"sqlite:///{tmp_path}/11.db").audit().ok
 
 
 def _back_up(address: str, folder: Path, copies: int) -> None:
     for number in range(copies):
-        storage.backup(address, folder / f"{number}.db")
+        storage.open_books(address).backup(folder / f"{number}.db")
 
 
 def test_a_backup_never_overwrites(address: str, copy: Path, path: Path) -> None:
     before = copy.read_bytes()
     with pytest.raises(StoreError, match="exists already"):
-        storage.backup(address, copy)
+        storage.open_books(address).backup(copy)
     with pytest.raises(StoreError, match="exists already"):
-        storage.backup(address, path)
+        storage.open_books(address).backup(path)
     assert copy.read_bytes() == before
 
 
 def test_a_backup_of_nothing_or_to_nowhere_is_a_sentence(address: str, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no database"):
-        storage.backup(f"sqlite:///{tmp_path}/missing.db", tmp_path / "copy.db")
+        storage.open_books(f"sqlite:///{tmp_path}/missing.db").backup(tmp_path / "copy.db")
     with pytest.raises(StoreError, match="No such file"):
-        storage.backup(address, tmp_path / "nowhere" / "copy.db")
+        storage.open_books(address).backup(tmp_path / "nowhere" / "copy.db")
     (tmp_path / "empty.db").touch()
     with pytest.raises(StoreError, match="empty"):
-        storage.backup(f"sqlite:///{tmp_path}/empty.db", tmp_path / "copy.db")
+        storage.open_books(f"sqlite:///{tmp_path}/empty.db").backup(tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()
 
 
@@ -122,7 +122,7 @@ def test_a_backup_of_damaged_books_is_refused_and_not_left_behind(
 ) -> None:
     forge(path)
     with pytest.raises(StoreError, match="hash"):
-        storage.backup(address, tmp_path / "copy.db")
+        storage.open_books(address).backup(tmp_path / "copy.db")
     assert {entry.name for entry in tmp_path.iterdir() if "copy" in entry.name} == set()
 
 
@@ -134,17 +134,17 @@ def forge(path: Path) -> None:
 
 def test_a_restore_brings_the_books_of_that_day_back(path: Path, address: str, copy: Path) -> None:
     gift_more(path, 3)
-    storage.restore(address, copy)
+    storage.open_books(address).restore(copy)
     restored, backed_up = read(path), read(copy)
     for table in ("account", "transfer", "event", "mark", "user", "member", "policy"):
         assert restored[table] == backed_up[table]
-    assert storage.audit(address).ok
+    assert storage.open_books(address).audit().ok
 
 
 def test_a_restore_renews_the_epochs_by_a_command_of_the_operator(
     path: Path, address: str, copy: Path
 ) -> None:
-    storage.restore(address, copy)
+    storage.open_books(address).restore(copy)
     restored, backed_up = read(path), read(copy)
     assert restored["command"][:-1] == backed_up["command"]
     last = restored["command"][-1]
@@ -153,7 +153,7 @@ def test_a_restore_renews_the_epochs_by_a_command_of_the_operator(
     epoch = 5
     assert restored["room"][0][epoch] != backed_up["room"][0][epoch]
 
-    storage.restore(address, copy)
+    storage.open_books(address).restore(copy)
     assert read(path)["room"][0][epoch] != restored["room"][0][epoch], "the salt was not new"
 
 
@@ -162,7 +162,7 @@ def test_a_restore_keeps_what_was_there_with_its_newest_gifts(
 ) -> None:
     gift_more(path, 3)
     before = read(path)
-    storage.restore(address, copy)
+    storage.open_books(address).restore(copy)
     kept = list(tmp_path.glob("largesse.db.before-restore-*"))
     assert len(kept) == 1
     assert read(kept[0]) == before
@@ -178,11 +178,11 @@ def test_a_restore_takes_the_wal_of_a_crashed_server_along_with_its_file(
         before = dump(connection)
     for suffix in ("", "-wal"):
         shutil.move(tmp_path / f"crashed{suffix}", f"{path}{suffix}")
-    storage.restore(address, copy)
+    storage.open_books(address).restore(copy)
     assert not Path(f"{path}-wal").exists()
     kept = next(tmp_path.glob("largesse.db.before-restore-*"))
     assert read(kept) == before
-    assert storage.audit(address).ok
+    assert storage.open_books(address).audit().ok
 
 
 def test_a_restore_replaces_books_that_cannot_be_read_and_keeps_them(
@@ -190,36 +190,36 @@ def test_a_restore_replaces_books_that_cannot_be_read_and_keeps_them(
 ) -> None:
     path.write_bytes(b"\xff" * 8192)
     Path(f"{path}-wal").write_bytes(b"what was left")
-    storage.restore(address, copy)
+    storage.open_books(address).restore(copy)
     kept = next(
         entry for entry in tmp_path.glob("*.before-restore-*") if not entry.name.endswith("-wal")
     )
     assert kept.read_bytes() == b"\xff" * 8192
     assert Path(f"{kept}-wal").read_bytes() == b"what was left"
-    assert storage.audit(address).ok
+    assert storage.open_books(address).audit().ok
 
 
 def test_a_restore_to_a_new_place_needs_no_old_books(copy: Path, tmp_path: Path) -> None:
     target = tmp_path / "new.db"
-    storage.restore(f"sqlite:///{target}", copy)
-    assert storage.audit(f"sqlite:///{target}").ok
+    storage.open_books(f"sqlite:///{target}").restore(copy)
+    assert storage.open_books(f"sqlite:///{target}").audit().ok
     assert not list(tmp_path.glob("new.db.*before*"))
 
 
 async def test_a_restored_ledger_serves(address: str, copy: Path) -> None:
-    storage.restore(address, copy)
+    storage.open_books(address).restore(copy)
     store = await open_store(address)
     result = (await store.settle([gift()], NOW_MS))[0]
     assert [event.seq for event in result.events] == [2]
     await store.close()
-    assert storage.audit(address).ok
+    assert storage.open_books(address).audit().ok
 
 
 def test_a_restore_under_a_running_server_is_refused(path: Path, address: str, copy: Path) -> None:
     lock = FileLock(str(path))
     before = path.read_bytes()
     with pytest.raises(StoreError, match="in use by another process"):
-        storage.restore(address, copy)
+        storage.open_books(address).restore(copy)
     assert path.read_bytes() == before
     lock.release()
 
@@ -253,14 +253,14 @@ def test_a_restore_from_what_is_no_backup_changes_nothing(
     }
     for source, sentence in wrong.items():
         with pytest.raises(StoreError, match=sentence):
-            storage.restore(address, source)
+            storage.open_books(address).restore(source)
     assert read(path) == before
     assert not list(tmp_path.glob("*.before-restore-*")) and not list(tmp_path.glob("*.partial-*"))
 
 
 def test_migrating_current_books_changes_nothing(path: Path, address: str) -> None:
     before = read(path)
-    assert storage.migrate(address) == (newest(), newest())
+    assert storage.open_books(address).migrate() == (newest(), newest())
     assert read(path) == before
 
 
@@ -268,21 +268,22 @@ def test_migrating_takes_the_lock_and_needs_a_database(
     path: Path, address: str, tmp_path: Path
 ) -> None:
     with pytest.raises(StoreError, match="no database"):
-        storage.migrate(f"sqlite:///{tmp_path}/missing.db")
+        storage.open_books(f"sqlite:///{tmp_path}/missing.db").migrate()
     lock = FileLock(str(path))
     with pytest.raises(StoreError, match="in use"):
-        storage.migrate(address)
+        storage.open_books(address).migrate()
     lock.release()
 
 
 def test_migrating_an_empty_file_makes_a_ledger(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
     address = f"sqlite:///{tmp_path}/empty.db"
-    assert storage.migrate(address) == (0, newest())
-    assert storage.audit(address).ok
+    assert storage.open_books(address).migrate() == (0, newest())
+    assert storage.open_books(address).audit().ok
 
 
 def test_books_in_memory_have_no_backup(tmp_path: Path) -> None:
-    for work in (storage.backup, storage.restore):
+    books = storage.open_books("sqlite:///:memory:")
+    for work in (books.backup, books.restore):
         with pytest.raises(StoreError, match="no file"):
-            work("sqlite:///:memory:", tmp_path / "copy.db")
+            work(tmp_path / "copy.db")

@@ -24,15 +24,11 @@ from kit.building.builders import gift, grant, hide, open_room, retract, set_pol
 from kit.building.ledgers import NOW_MS, book, new_ledger
 from rules.ledger import CURRENCY, AccountCode, Reason
 from storage import StoreError
-from storage.export.beancount import ROOTS, account_name, export_beancount
-from storage.export.spreadsheet import (
-    FORMATS,
-    Line,
-    appearing,
-    export_csv,
-    plain_cell,
-    trial_balance,
-)
+from storage.balance import Line
+from storage.export import FORMATS, plain_cell
+from storage.export.beancount import ROOTS, account_name
+from storage.export.files import appearing
+from storage.sqlite.export import export, trial_balance
 
 DAY_MS = 86_400_000
 ODD = ("-a", "a-", "--", "a_b", "a.b", "a:b", "A_-b", "7", ".", "a-u", "-ub", "Coins", "x" * 64)
@@ -56,7 +52,7 @@ def books() -> Iterator[sqlite3.Connection]:
 
 def as_csv(connection: sqlite3.Connection) -> list[dict[str, str]]:
     out = io.StringIO()
-    count = export_csv(connection, out)
+    count = export(connection, "csv", out)
     rows = list(csv.DictReader(io.StringIO(out.getvalue())))
     assert len(rows) == count
     return rows
@@ -64,7 +60,7 @@ def as_csv(connection: sqlite3.Connection) -> list[dict[str, str]]:
 
 def as_beancount(connection: sqlite3.Connection) -> str:
     out = io.StringIO()
-    export_beancount(connection, out)
+    export(connection, "beancount", out)
     return out.getvalue()
 
 
@@ -320,11 +316,11 @@ def many() -> Iterator[sqlite3.Connection]:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_memory_does_not_grow_with_the_history(many: sqlite3.Connection, format: str) -> None:
-    FORMATS[format](many, Counted())
+    export(many, format, Counted())
     out = Counted()
     tracemalloc.start()
     try:
-        assert FORMATS[format](many, out) == 2 * GIFTS + 1
+        assert export(many, format, out) == 2 * GIFTS + 1
         used = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -354,7 +350,7 @@ def test_an_export_is_of_one_moment(tmp_path: Path, format: str) -> None:
                     return super().write(text)
 
             out = Interrupted()
-            assert FORMATS[format](reader, out) == 1
+            assert export(reader, format, out) == 1
             assert not reader.in_transaction
     assert "bob" not in out.getvalue()
     if format == "beancount":
@@ -380,7 +376,7 @@ def test_what_belongs_to_nothing_is_a_sentence_and_not_left_out(
 ) -> None:
     books.executescript(change)
     with pytest.raises(StoreError, match="run `largesse audit`"):
-        FORMATS[format](books, Counted())
+        export(books, format, Counted())
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -388,7 +384,7 @@ def test_a_time_that_no_calendar_has_is_a_sentence(format: str) -> None:
     with closing(new_ledger()) as connection:
         book(connection, grant(), now_ms=2**62)
         with pytest.raises(StoreError, match="No calendar"):
-            FORMATS[format](connection, Counted())
+            export(connection, format, Counted())
 
 
 def test_a_file_that_came_in_between_is_kept(tmp_path: Path) -> None:

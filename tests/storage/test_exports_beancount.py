@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from kit.building.builders import grant, set_policy
 from kit.building.ledgers import NOW_MS, book, new_ledger
 from rules.ledger import CURRENCY, SYSTEM_ACCOUNTS, AccountCode, Currency
-from storage.export.beancount import ROOTS, account_name, export_beancount
-from storage.export.spreadsheet import export_csv, trial_balance
+from storage.export.beancount import ROOTS, account_name
+from storage.sqlite.export import export, trial_balance
 
 ODD = ("-a", "a-", "--", "a_b", "a.b", "a:b", "A_-b", "7", ".", "a-u", "-ub", "Coins", "x" * 64)
 
@@ -68,7 +68,7 @@ def _account(connection: sqlite3.Connection, owner: str, code: AccountCode) -> i
 
 def as_beancount(connection: sqlite3.Connection) -> str:
     out = io.StringIO()
-    export_beancount(connection, out)
+    export(connection, "beancount", out)
     return out.getvalue()
 
 
@@ -86,7 +86,7 @@ def complaints(text: str) -> str:
 def currencies(connection: sqlite3.Connection) -> list[str]:
     """The column of the table."""
     out = io.StringIO()
-    export_csv(connection, out)
+    export(connection, "csv", out)
     return [row["currency"] for row in csv.DictReader(io.StringIO(out.getvalue()))]
 
 

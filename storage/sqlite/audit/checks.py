@@ -9,41 +9,12 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import NamedTuple
 
+from storage.audit import Audit, Check, Wrong
 from storage.sqlite.audit import questions
 from storage.sqlite.audit import replay as replaying
 from storage.sqlite.audit.question import Question
-from storage.sqlite.audit.replay import Wrong
-from storage.sqlite.migrations import migrate, require_current
-from storage.sqlite.store import MEMORY, connect_reader
-from storage.store import StoreError
-
-
-class Check(NamedTuple):
-    name: str
-    ok: bool
-    detail: str
-    """A sentence with figures; for a failed check, what contradicts and how often."""
-
-
-class Audit(NamedTuple):
-    checks: tuple[Check, ...]
-
-    @property
-    def ok(self) -> bool:
-        return all(check.ok for check in self.checks)
-
-
-def audit_file(path: str) -> Audit:
-    """Check the books in a file. Raises StoreError when there are none that could be checked."""
-    if path == MEMORY:
-        raise StoreError("Books in memory are seen by their own process only; name a file.")
-    with contextlib.closing(connect_reader(path)) as connection:
-        connection.execute("PRAGMA cache_size = -65536")
-        connection.execute("BEGIN")
-        require_current(connection)
-        return audit_connection(connection)
+from storage.sqlite.migrations import migrate
 
 
 def audit_connection(

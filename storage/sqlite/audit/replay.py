@@ -10,28 +10,15 @@ import sqlite3
 from collections.abc import Iterator
 from itertools import groupby, zip_longest
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from rules.commands import read_command
-from rules.journal import GENESIS, seal
 from rules.rows import JournalRow
 from rules.settle import settle
+from storage.audit import Batch, Wrong, check_chain
 from storage.sqlite.migrations import migrate
 from storage.sqlite.rows import load, save
 from storage.tables import TABLES, Table
-
-
-class Wrong(Exception):
-    """The books contradict themselves; the sentence says where."""
-
-
-class Batch(NamedTuple):
-    id: int
-    at_ms: int
-    first: int
-    last: int
-    hash: str
-    rows: list[JournalRow]
 
 
 def history(connection: sqlite3.Connection) -> Iterator[Batch]:
@@ -69,23 +56,8 @@ def _journal_row(
 
 
 def check_journal(connection: sqlite3.Connection) -> str:
-    """Batches and commands are numbered without a gap and sealed in a chain. Raises Wrong."""
-    batches = commands = 0
-    previous = GENESIS
-    for batch in history(connection):
-        if batch.id != batches + 1:
-            raise Wrong(f"batch {batch.id} follows batch {batches}")
-        numbers = [row.id for row in batch.rows]
-        expected = list(range(commands + 1, commands + 1 + len(numbers)))
-        if numbers != expected or (batch.first, batch.last) != (numbers[0], numbers[-1]):
-            raise Wrong(
-                f"batch {batch.id} should begin with command {commands + 1} and have no gap"
-            )
-        sealed = seal(previous, batch.id, batch.at_ms, batch.rows)
-        if sealed != batch.hash:
-            raise Wrong(f"batch {batch.id} is not what its hash sealed")
-        previous, batches, commands = sealed, batch.id, numbers[-1]
-    return f"{commands} commands in {batches} batches, and every hash seals the ones before it."
+    """The journal is a chain without a gap. Raises Wrong."""
+    return check_chain(history(connection))
 
 
 def check_replay(connection: sqlite3.Connection) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kit.disks.tampering_sums import MONEY, SUMS
-from storage.sqlite.audit.checks import Audit
+from storage import Audit
 
 
 def failed(found: Audit) -> dict[str, str]:
