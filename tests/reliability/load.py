@@ -13,10 +13,10 @@ import random
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
-import httpx
 import websockets
 
-from kit.servers.serving import BACKEND, token
+from kit.servers.serving import API_KEY, token
+from largesse_client import Backend
 from largesse_client.messages import (
     Accepted,
     Events,
@@ -233,12 +233,10 @@ class Load:
 
     async def prepare(self, url: str) -> None:
         """The room and full wallets."""
-        async with httpx.AsyncClient(base_url=url, headers=BACKEND, timeout=20) as http:
-            room = {"id": ROOM, "title": "Stage", "creator": "cara", "creator_name": "Cara"}
-            (await http.post("/v1/rooms", json=room)).raise_for_status()
+        async with Backend(url, API_KEY) as backend:
+            await backend.rooms.open(ROOM, title="Stage", creator="cara", creator_name="Cara")
             for user in self.users:
-                grant = {"user": user, "coins": COINS, "reason": "load"}
-                (await http.post("/v1/grants", json=grant)).raise_for_status()
+                await backend.users.grant(user, COINS, reason="load")
 
     async def live(self, url: str) -> None:
         """Load one life of the server; returns when every line is dead."""
@@ -252,8 +250,8 @@ class Load:
         async with asyncio.timeout(within_s):
             while self.unanswered():
                 await asyncio.gather(*(gifter.live(url) for gifter in self.gifters))
-            async with httpx.AsyncClient(base_url=url, timeout=20, headers=BACKEND) as http:
-                self.until = (await http.get(f"/v1/rooms/{ROOM}")).json()["seq"]
+            async with Backend(url, API_KEY) as backend:
+                self.until = (await backend.rooms.show(ROOM)).seq
             await asyncio.gather(*(watcher.live(url) for watcher in self.watchers))
 
 

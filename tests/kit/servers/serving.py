@@ -18,8 +18,8 @@ import httpx
 import websockets
 
 from kit.servers import children
+from largesse_client import make_token
 from server.app import running
-from server.auth import issue
 from server.settings.table import Settings
 
 SECRET = "a secret of the tests, 32 bytes or more"
@@ -31,15 +31,8 @@ BACKEND = {"Authorization": f"Bearer {API_KEY}"}
 
 def token(user: str, *, secret: str = SECRET, **claims: Any) -> str:
     """A token as the host platform would issue it; an adult viewer's by default."""
-    given = {
-        "name": user.title(),
-        "role": "viewer",
-        "rooms": None,
-        "adult": True,
-        "ttl_s": 3_600,
-        "jti": None,
-    }
-    return issue(secret, user=user, now_ms=int(time.time() * 1000), **(given | claims))
+    given: dict[str, Any] = {"name": user.title(), "adult": True}
+    return make_token(secret, user, **(given | claims))
 
 
 def settings(database: str = "sqlite:///:memory:", **changed: Any) -> Settings:
