@@ -29,7 +29,7 @@ from rules.policy import Policy
 from rules.purchases import pay_coin_debt
 from rules.refusals import RefusalCode
 from rules.results import Balance, Result, refuse
-from rules.rows import GiftRecord, Mark, Member, Room, User
+from rules.rows import GiftRecord, Mark, MarkKind, Member, Room, User
 
 LEVEL_TOLD_FROM = 2
 """Everybody has the first level with their first coin; that is no news for a room."""
@@ -389,10 +389,13 @@ def hide(book: Book, command: HideGift, now_ms: int) -> Result:
     return Result(outcome, events=(event,))
 
 
-_DONE = {"retracted": RefusalCode.ALREADY_RETRACTED, "hidden": RefusalCode.ALREADY_HIDDEN}
+_DONE: dict[MarkKind, RefusalCode] = {
+    "retracted": RefusalCode.ALREADY_RETRACTED,
+    "hidden": RefusalCode.ALREADY_HIDDEN,
+}
 
 
-def _find(book: Book, gift_id: str, mark: str) -> GiftRecord | Result:
+def _find(book: Book, gift_id: str, mark: MarkKind) -> GiftRecord | Result:
     """The gift, if it exists and this has not happened to it yet; else the refusal."""
     place = events.split_gift_id(gift_id)
     gift = book.gifts.get(place) if place else None

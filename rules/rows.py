@@ -5,7 +5,7 @@ now, and replaying the journal gives the same. What a person's row keeps as JSON
 is an array there (`array_like`), for it is read and written with every gift.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -278,12 +278,15 @@ class JournalRow(NamedTuple):
     """What a person said in it, which is not sealed: it can be forgotten (see commands.py)."""
 
 
+MarkKind = Literal["retracted", "hidden"]
+
+
 class Mark(NamedTuple):
-    """Something that may happen to a gift once: `retracted` or `hidden`."""
+    """Something that may happen to a gift once."""
 
     room: str
     gift_seq: int
-    kind: str
+    kind: MarkKind
     seq: int
 
 

@@ -6,6 +6,7 @@ from protocol import encode, encode_refusal
 from protocol.messages import Accepted, Balance, Combo, Me, Notice
 from rules.commands import SendGift
 from rules.outcomes import GiftAccepted, Refused
+from rules.refusals import RefusalCode
 from rules.results import Reminder, Result
 
 RETRY_UNAVAILABLE_MS = 100
@@ -19,7 +20,9 @@ def gift_answer(command: SendGift, result: Result, place: Me) -> bytes:
             outcome.code,
             outcome.message,
             key=command.key,
-            retry_after_ms=RETRY_UNAVAILABLE_MS if outcome.code == "unavailable" else None,
+            retry_after_ms=RETRY_UNAVAILABLE_MS
+            if outcome.code is RefusalCode.UNAVAILABLE
+            else None,
             details=outcome.details,
         )
     assert isinstance(outcome, GiftAccepted)

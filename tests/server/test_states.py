@@ -5,9 +5,11 @@ import re
 import sqlite3
 from enum import StrEnum
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
+from rules.commands import ProposeCorrection
 from rules.lifecycles import (
     CorrectionStatus,
     PayoutStatus,
@@ -52,7 +54,9 @@ def listed(file: Path) -> list[list[str]]:
 
 
 def test_who_lists_two_states_of_a_thing_lists_all_of_them_in_their_order() -> None:
+    """And who lists two accounts that can be corrected."""
     whole = [[state.value for state in states] for states in TABLES.values()]
+    whole.append([*get_args(get_type_hints(ProposeCorrection)["account"])])
     seen = []
     for file in LISTING:
         for words in listed(file):
