@@ -32,6 +32,11 @@ class Caller:
     def actor(self) -> str:
         return f"user:{self.identity.user}" if self.identity else "backend"
 
+    @property
+    def user(self) -> str:
+        """Of a person; empty for the backend."""
+        return self.identity.user if self.identity else ""
+
 
 # The guards
 
@@ -62,6 +67,13 @@ async def user_alone(connection: Connection, route: BaseRouteHandler) -> None:
     check_is(caller, connection.path_params["user"])
     if caller.identity is None:
         raise ApiError("forbidden", "Only the user may do this; use the user's token.")
+
+
+async def creator_alone(connection: Connection, route: BaseRouteHandler) -> None:
+    """A person, for the diamonds that are theirs; not the backend. Raises ApiError."""
+    identity = _identify(connection).identity
+    if identity is None or identity.role == "overlay":
+        raise ApiError("forbidden", "This is for a creator alone; use the creator's token.")
 
 
 async def backend_or_creator(connection: Connection, route: BaseRouteHandler) -> None:
@@ -111,6 +123,7 @@ ACCESS: dict[Guard, Access] = {
     backend: Access("the backend", (API_KEY,)),
     backend_or_user: Access("the backend and that user", (API_KEY, TOKEN)),
     user_alone: Access("that user", (TOKEN,)),
+    creator_alone: Access("a creator", (TOKEN,)),
     backend_or_creator: Access("the backend and the room's creator", (API_KEY, TOKEN)),
     backend_or_admin: Access("the backend and admins", (API_KEY, TOKEN)),
     admin: Access("an admin", (TOKEN,)),

@@ -33,10 +33,3 @@ def shaped(kind: type[T], row: object, **more: Any) -> T:
     """An answer with the row's fields of the same names, and those that the row does not have."""
     names = [name for name in kind.__struct_fields__ if name not in more]
     return kind(**{name: getattr(row, name) for name in names}, **more)
-
-
-def outcome_body(outcome: AnyOutcome) -> dict[str, Any]:
-    """An outcome as the API answers with it."""
-    fields = msgspec.structs.asdict(outcome)
-    del fields["again"]
-    return fields

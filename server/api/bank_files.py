@@ -22,6 +22,7 @@ from litestar.response import Stream
 from protocol.codec import UNSEEN_CHARACTERS
 from protocol.codes import RETRY, Retry
 from rules.commands import RecordPayoutResult
+from rules.lifecycles import PayoutStatus
 from rules.outcomes import Refused, Suspended
 from rules.results import Result
 from rules.rows import Payout
@@ -30,9 +31,8 @@ from server.api.access import Caller, backend
 from server.api.answers import shaped
 from server.api.context import Context
 from server.api.errors import ApiError
-from server.api.fields import ID
+from server.api.fields import ID, REASON_CHARACTERS_MAX
 from server.api.lists import Page
-from server.api.payouts import TEXT_CHARACTERS_MAX, PayoutStatus
 from server.api.request import Asker, InContext, KeyHeader, idempotency_key
 from storage.export import iso, plain_cell
 
@@ -127,7 +127,7 @@ class Numbered(NamedTuple):
     files={200: ["text/csv", "application/json"]},
 )
 async def export_payouts(
-    context: InContext, format: Format = "csv", status: ExportStatus = "approved"
+    context: InContext, format: Format = "csv", status: ExportStatus = PayoutStatus.APPROVED
 ) -> Stream:
     """The bank's list: every payout of one status, newest first, as a file. Those that are
     approved are left out while their creator's account is frozen."""
@@ -142,7 +142,9 @@ async def export_payouts(
     return Stream(parts, media_type=media_type, headers=headers)
 
 
-async def _pages(context: Context, status: str, page: list[Payout]) -> AsyncIterator[list[Payout]]:
+async def _pages(
+    context: Context, status: PayoutStatus, page: list[Payout]
+) -> AsyncIterator[list[Payout]]:
     while page:
         yield page
         if len(page) < PAGE:
@@ -151,8 +153,10 @@ async def _pages(context: Context, status: str, page: list[Payout]) -> AsyncIter
         page = await _page(context, status, last)
 
 
-async def _page(context: Context, status: str, before: tuple[int, str] | None) -> list[Payout]:
-    if status == "approved":
+async def _page(
+    context: Context, status: PayoutStatus, before: tuple[int, str] | None
+) -> list[Payout]:
+    if status is PayoutStatus.APPROVED:
         return await context.store.money.payable(before, PAGE)
     return await context.store.money.payouts(None, status, before, PAGE)
 
@@ -288,8 +292,8 @@ def _checked(read: Numbered) -> Numbered:
     if not ID.fullmatch(said.payout):
         raise _wrong(line, "payout", "must be the id of a payout, such as payout-12")
     text = said.reference
-    if len(text) > TEXT_CHARACTERS_MAX or UNSEEN_CHARACTERS.search(text):
-        most = f"at most {TEXT_CHARACTERS_MAX} characters, without control characters"
+    if len(text) > REASON_CHARACTERS_MAX or UNSEEN_CHARACTERS.search(text):
+        most = f"at most {REASON_CHARACTERS_MAX} characters, without control characters"
         raise _wrong(line, "reference", most)
     return read
 
@@ -333,7 +337,7 @@ def _check_columns(columns: list[str]) -> None:
     for name in columns:
         if name not in RESULT_COLUMNS or columns.count(name) > 1:
             most = f"the columns are {', '.join(RESULT_COLUMNS)}, each once and with commas between"
-            raise _wrong(1, name[:TEXT_CHARACTERS_MAX], most)
+            raise _wrong(1, name[:REASON_CHARACTERS_MAX], most)
     for name in ("payout", "result"):
         if name not in columns:
             raise _wrong(1, name, "this column is missing")

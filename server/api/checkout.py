@@ -4,36 +4,35 @@ from typing import Any
 
 import orjson
 from litestar import Request, Response, get, post
-from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Redirect
 
 from rules.rows import Purchase
-from server.api.checks import shell_of
+from server.api.access import anybody
 from server.api.context import Context
 from server.api.errors import ApiError
+from server.api.lookup import find_purchase
+from server.api.notifications import notify
 from server.api.pages import HEADERS
-from server.api.purchases import find_purchase, notify
+from server.api.request import InContext
 from server.payments import Declined, Paid, Sandbox
 from web.checkout import checkout_page, price_text
 
 
-@get("/checkout/sandbox/{purchase:str}", include_in_schema=False)
-async def sandbox_page(state: State, purchase: FromPath[str]) -> Response[str]:
-    shell = shell_of(state)
-    _sandbox(shell)
-    return _page(await find_purchase(shell, purchase), sandbox=True)
+@get("/checkout/sandbox/{purchase:str}", include_in_schema=False, guards=[anybody])
+async def sandbox_page(context: InContext, purchase: FromPath[str]) -> Response[str]:
+    _sandbox(context)
+    return _page(await find_purchase(context, purchase), sandbox=True)
 
 
-@post("/checkout/sandbox/{purchase:str}", include_in_schema=False)
+@post("/checkout/sandbox/{purchase:str}", include_in_schema=False, guards=[anybody])
 async def answer_sandbox(
-    state: State, request: Request[Any, Any, Any], purchase: FromPath[str]
+    context: InContext, request: Request[Any, Any, Any], purchase: FromPath[str]
 ) -> Redirect:
     """Pay or decline, as a buyer at a real provider would: the answer comes as a notification."""
-    shell = shell_of(state)
-    sandbox = _sandbox(shell)
-    row = await find_purchase(shell, purchase)
+    sandbox = _sandbox(context)
+    row = await find_purchase(context, purchase)
     answer = await _answer(request)
     if answer not in ("pay", "decline"):
         raise ApiError("invalid", "`answer` must be pay or decline.", {"field": "answer"})
@@ -46,7 +45,7 @@ async def answer_sandbox(
                 amount_minor=row.price_minor,
                 currency=row.currency,
             )
-        await notify(shell, *sandbox.notify(said, shell.clock()))
+        await notify(context, *sandbox.notify(said, context.clock()))
     return Redirect(f"/checkout/sandbox/{row.id}", status_code=303)
 
 
@@ -61,12 +60,14 @@ async def _answer(request: Request[Any, Any, Any]) -> Any:
     return body.get("answer") if isinstance(body, dict) else None
 
 
-@get("/checkout/{end:str}/{purchase:str}", include_in_schema=False)
-async def end_page(state: State, end: FromPath[str], purchase: FromPath[str]) -> Response[str]:
+@get("/checkout/{end:str}/{purchase:str}", include_in_schema=False, guards=[anybody])
+async def end_page(
+    context: InContext, end: FromPath[str], purchase: FromPath[str]
+) -> Response[str]:
     """Where a provider sends the buyer back to."""
     if end not in ("paid", "cancelled"):
         raise NotFoundException("There is no such page.")
-    row = await find_purchase(shell_of(state), purchase)
+    row = await find_purchase(context, purchase)
     return _page(row, sandbox=False, waiting="confirming" if end == "paid" else "failed")
 
 
@@ -81,10 +82,10 @@ def _page(row: Purchase, *, sandbox: bool, waiting: str = "pending") -> Response
     return Response(html, media_type="text/html; charset=utf-8", headers=HEADERS)
 
 
-def _sandbox(shell: Context) -> Sandbox:
-    if not isinstance(shell.provider, Sandbox):
+def _sandbox(context: Context) -> Sandbox:
+    if not isinstance(context.provider, Sandbox):
         raise NotFoundException("Payments here are real; there is no sandbox.")
-    return shell.provider
+    return context.provider
 
 
 CHECKOUT_PAGES = (sandbox_page, answer_sandbox, end_page)

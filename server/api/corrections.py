@@ -13,6 +13,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from protocol.messages import MONEY_MAX
 from rules.commands import DecideCorrection, ProposeCorrection
+from rules.lifecycles import CorrectionStatus
 from rules.outcomes import CorrectionProposed
 from rules.rows import Correction
 from server.api.access import Caller, admin, backend_or_admin
@@ -22,8 +23,7 @@ from server.api.fields import Id, Note, Number
 from server.api.lists import Cursor, Limit, Page
 from server.api.request import Asker, InContext, Key
 
-Status = Literal["proposed", "approved", "rejected"]
-MaybeStatus = Annotated[Status | None, QueryParameter(description="Only those.")]
+MaybeStatus = Annotated[CorrectionStatus | None, QueryParameter(description="Only those.")]
 Account = Literal["coins", "coin_debt", "diamonds_available", "diamond_debt"]
 Change = Annotated[
     int,
@@ -44,7 +44,7 @@ class CorrectionWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class CorrectionBody(msgspec.Struct, frozen=True, kw_only=True):
     correction: int
-    status: Status
+    status: CorrectionStatus
     user: str
     account: Account
     amount: int
@@ -76,7 +76,6 @@ async def list_corrections(
     "/corrections",
     guards=[admin],
     status_code=201,
-    refuses=["bad_quantity", "unknown_user", "wrong_state"],
 )
 async def propose_correction(
     context: InContext, caller: Asker, key: Key, data: JSONBody[CorrectionWish]
@@ -100,7 +99,7 @@ async def propose_correction(
     "/corrections/{correction:int}/approve",
     guards=[admin],
     status_code=200,
-    refuses=["unknown_correction", "wrong_state"],
+    refuses=["unknown_correction", "wrong_state", "invalid"],
 )
 async def approve_correction(
     context: InContext, caller: Asker, key: Key, correction: Number

@@ -23,7 +23,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.routes import HTTPRoute
 
 from protocol.messages import PROTOCOL_VERSION, ClientMessage, Event, ServerMessage
-from server.api.access import ACCESS, API_KEY, TOKEN, Access, somebody
+from server.api.access import ACCESS, API_KEY, TOKEN, Access
 from server.api.errors import RETRY_AFTER_S, STATUS, ErrorBody
 from server.live.connection import PATH
 
@@ -100,8 +100,6 @@ def routes_of(app: Litestar) -> Iterator[Route]:
 def access_of(handler: HTTPRouteHandler) -> Access:
     """Whom the route's guard lets in. Raises LookupError for a route without exactly one guard."""
     guards = [guard for guard in handler.guards or () if guard in ACCESS]
-    if not guards:
-        return ACCESS[somebody]
     if len(guards) != 1:
         raise LookupError(f"{handler.handler_name} must name one guard of access.py.")
     return ACCESS[guards[0]]
@@ -113,7 +111,7 @@ def openapi_of(app: Litestar) -> dict[str, Any]:
     routes = list(routes_of(app))
     kinds = [kind for route in routes for kind in _kinds(route.handler)]
     schemas, components = msgspec.json.schema_components([*kinds, ErrorBody], ref_template=_REF)
-    schema_of = dict(zip(map(_name, [*kinds, ErrorBody]), schemas, strict=True))
+    schema_of = dict(zip(map(str, [*kinds, ErrorBody]), schemas, strict=True))
     for route in routes:
         operation = document["paths"][route.path][route.method]
         operation |= _described(route.handler, operation, schema_of)
@@ -140,7 +138,7 @@ def _described(
         told["requestBody"] = {
             "required": not (field and field.is_optional),
             "content": {
-                media_type: {"schema": schema_of[_name(kind)]} for media_type, kind in takes.items()
+                media_type: {"schema": schema_of[str(kind)]} for media_type, kind in takes.items()
             },
         }
     return told
@@ -169,14 +167,10 @@ def _kinds(handler: HTTPRouteHandler) -> list[Any]:
     return [*_takes(handler).values(), *filter(None, _returned(handler).values())]
 
 
-def _name(kind: Any) -> str:
-    return str(kind)
-
-
 def _answers(handler: HTTPRouteHandler, schema_of: dict[str, Any]) -> dict[str, Any]:
     answers = {}
     for status, kind in _returned(handler).items():
-        schema = {"type": "string"} if kind is None else schema_of[_name(kind)]
+        schema = {"type": "string"} if kind is None else schema_of[str(kind)]
         usual = ["text/plain"] if kind is None else ["application/json"]
         content = {
             media_type: {"schema": schema if media_type.endswith("json") else {"type": "string"}}
@@ -199,7 +193,7 @@ def _refusals(
     for status, codes in sorted(by_status.items()):
         answer: dict[str, Any] = {
             "description": " or ".join(f"`{code}`" for code in codes),
-            "content": {"application/json": {"schema": schema_of[_name(ErrorBody)]}},
+            "content": {"application/json": {"schema": schema_of[str(ErrorBody)]}},
             "x-codes": codes,
         }
         if any(code in RETRY_AFTER_S for code in codes):

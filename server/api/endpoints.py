@@ -1,21 +1,23 @@
 """Webhook endpoints over HTTP: where events go, what became of each, and sending them again."""
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Router, delete, get, post, put
-from litestar.datastructures import State
-from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
+from litestar import Router, delete, get, post, put
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from protocol.messages import MONEY_MAX
 from rules.commands import AnyCommand, DisableEndpoint, RotateEndpoint, SetEndpoint
 from rules.rows import Endpoint
-from server.api.answers import booked
-from server.api.checks import backend, checked_id, idempotency_key, maybe_whole, shell_of
+from server.api.access import backend
+from server.api.answers import booked, shaped
 from server.api.context import Context
 from server.api.errors import ApiError
-from server.api.lists import Limit
+from server.api.fields import EndpointInPath, Number, Whole
+from server.api.lists import Cursor, Limit, Page
+from server.api.request import Asker, InContext, Key
 from server.webhooks import TYPES, Guard, secret_of
 from storage.deliveries import DeliveryState
 
@@ -24,71 +26,139 @@ REPLAYED_MAX = 1_000
 LOOKUP_TIMEOUT_S = 5.0
 """For a URL's host name. A slow one is let through: each try looks it up and checks it again."""
 
-Number = Annotated[int, PathParameter(ge=1, le=MONEY_MAX)]
-Cursor = Annotated[int | None, QueryParameter(ge=1, le=MONEY_MAX)]
-MaybeState = Annotated[DeliveryState | None, QueryParameter(name="state")]
+MaybeState = Annotated[
+    DeliveryState | None, QueryParameter(name="state", description="Only those.")
+]
+Deliveries = Annotated[
+    list[Annotated[int, msgspec.Meta(ge=1, le=MONEY_MAX)]],
+    msgspec.Meta(
+        min_length=1,
+        max_length=REPLAYED_MAX,
+        description=f"1 to {REPLAYED_MAX} numbers of deliveries",
+    ),
+]
+Events = Annotated[
+    list[str],
+    msgspec.Meta(description="types of events; none means all", examples=[["gift.accepted"]]),
+]
 
 
 class EndpointWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str
-    events: list[str] = []
+    events: Events = []
 
 
 class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    deliveries: list[int] | None = None
-    since_ms: int | None = None
+    """Either of the two."""
+
+    deliveries: Deliveries | None = None
+    since_ms: Whole | None = None
 
 
-def _endpoint_body(row: Endpoint) -> dict[str, Any]:
+class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
     """Without its secret: lists are shown to people."""
-    return {
-        "id": row.id,
-        "url": row.url,
-        "events": row.kinds,
-        "enabled": row.enabled,
-        "reason": row.reason or None,
-        "rotated_ms": row.rotated_ms or None,
-    }
+
+    id: str
+    url: str
+    events: Sequence[str]
+    enabled: bool
+    reason: str | None
+    """Why it is disabled."""
+    rotated_ms: int | None
 
 
-def _with_secret(shell: Context, row: Endpoint) -> dict[str, Any]:
-    root = shell.settings.webhook_secret or shell.settings.token_secret
-    return _endpoint_body(row) | {"secret": secret_of(root, row.id, row.version)}
+class EndpointWithSecret(EndpointBody, frozen=True, kw_only=True):
+    secret: str
+    """What signs: any library of Standard Webhooks verifies with it."""
 
 
-async def _find(shell: Context, id: str) -> Endpoint:
-    for row in await shell.store.money.endpoints():
+class EndpointPage(Page[EndpointBody], frozen=True):
+    """In order of id."""
+
+
+class DeliveryBody(msgspec.Struct, frozen=True, kw_only=True):
+    delivery: int
+    type: str
+    state: DeliveryState
+    attempts: int
+    next_ms: int | None
+    """Of the next try; null when there is none."""
+    changed_ms: int
+
+
+class DeliveryPage(Page[DeliveryBody], frozen=True):
+    """Newest first."""
+
+
+class AttemptBody(msgspec.Struct, frozen=True, kw_only=True):
+    at_ms: int
+    status: int | None
+    """What the endpoint answered; null when it did not."""
+    error: str | None
+    duration_ms: int
+
+
+class AttemptPage(Page[AttemptBody], frozen=True):
+    """Oldest first."""
+
+
+class ReplayBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two."""
+
+    replayed: int | msgspec.UnsetType = msgspec.UNSET
+    """How many of the named ones are sent again."""
+    from_delivery: int | msgspec.UnsetType | None = msgspec.UNSET
+    """The first that is sent again since the moment."""
+
+
+def _plain(row: Endpoint) -> EndpointBody:
+    return shaped(
+        EndpointBody,
+        row,
+        events=row.kinds,
+        reason=row.reason or None,
+        rotated_ms=row.rotated_ms or None,
+    )
+
+
+def _with_secret(context: Context, row: Endpoint) -> EndpointWithSecret:
+    root = context.settings.webhook_secret or context.settings.token_secret
+    secret = secret_of(root, row.id, row.version)
+    return shaped(EndpointWithSecret, _plain(row), secret=secret)
+
+
+async def _find(context: Context, id: str) -> Endpoint:
+    for row in await context.store.money.endpoints():
         if row.id == id:
             return row
     raise ApiError("unknown_endpoint", f"There is no endpoint {id}.")
 
 
-async def _changed(shell: Context, command: AnyCommand, id: str) -> Endpoint:
-    await booked(shell, command)
-    shell.nudge_webhooks()
-    return await _find(shell, id)
+async def _changed(context: Context, command: AnyCommand, id: str) -> Endpoint:
+    await booked(context, command)
+    context.nudge_webhooks()
+    return await _find(context, id)
 
 
-@put("/webhook-endpoints/{endpoint:str}")
+@put("/webhook-endpoints/{endpoint:str}", guards=[backend])
 async def set_endpoint(
-    state: State,
-    request: Request[Any, Any, Any],
-    endpoint: FromPath[str],
+    context: InContext,
+    caller: Asker,
+    key: Key,
+    endpoint: EndpointInPath,
     data: JSONBody[EndpointWish],
-) -> dict[str, Any]:
+) -> EndpointWithSecret:
     """Send events to a URL from now on, all or those of some types; or change where they go. One
     that was disabled goes on where it stopped. The answer has the secret that signs."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
     command = SetEndpoint(
         actor=caller.actor,
-        key=idempotency_key(request),
-        endpoint=checked_id(endpoint, "endpoint"),
+        key=key,
+        endpoint=endpoint,
         url=data.url,
         kinds=_kinds(data.events),
     )
-    await _check_url(shell, data.url)
-    return _with_secret(shell, await _changed(shell, command, endpoint))
+    await _check_url(context, data.url)
+    return _with_secret(context, await _changed(context, command, endpoint))
 
 
 def _kinds(events: list[str]) -> tuple[str, ...]:
@@ -99,8 +169,8 @@ def _kinds(events: list[str]) -> tuple[str, ...]:
     return tuple(sorted(set(events)))
 
 
-async def _check_url(shell: Context, url: str) -> None:
-    guard = Guard(allow_private=shell.settings.webhook_allow_private)
+async def _check_url(context: Context, url: str) -> None:
+    guard = Guard(allow_private=context.settings.webhook_allow_private)
     try:
         async with asyncio.timeout(LOOKUP_TIMEOUT_S):
             wrong = await guard.check_url(url)
@@ -110,123 +180,107 @@ async def _check_url(shell: Context, url: str) -> None:
         raise ApiError("invalid", wrong, {"field": "url"})
 
 
-@get("/webhook-endpoints")
-async def list_endpoints(state: State, request: Request[Any, Any, Any]) -> dict[str, Any]:
+@get("/webhook-endpoints", guards=[backend])
+async def list_endpoints(context: InContext) -> EndpointPage:
     """Every endpoint in order of id, also those that are disabled; without their secrets."""
-    shell = shell_of(state)
-    backend(request, shell)
-    rows = await shell.store.money.endpoints()
-    return {"items": [_endpoint_body(row) for row in rows], "next_cursor": None}
+    rows = await context.store.money.endpoints()
+    return EndpointPage([_plain(row) for row in rows], None)
 
 
-@get("/webhook-endpoints/{endpoint:str}")
-async def show_endpoint(
-    state: State, request: Request[Any, Any, Any], endpoint: FromPath[str]
-) -> dict[str, Any]:
+@get("/webhook-endpoints/{endpoint:str}", guards=[backend], refuses=["unknown_endpoint"])
+async def show_endpoint(context: InContext, endpoint: FromPath[str]) -> EndpointWithSecret:
     """One endpoint, with its secret."""
-    shell = shell_of(state)
-    backend(request, shell)
-    return _with_secret(shell, await _find(shell, endpoint))
+    return _with_secret(context, await _find(context, endpoint))
 
 
-@delete("/webhook-endpoints/{endpoint:str}", status_code=200)
+@delete(
+    "/webhook-endpoints/{endpoint:str}",
+    guards=[backend],
+    status_code=200,
+    refuses=["unknown_endpoint"],
+)
 async def remove_endpoint(
-    state: State, request: Request[Any, Any, Any], endpoint: FromPath[str]
-) -> dict[str, Any]:
+    context: InContext, caller: Asker, key: Key, endpoint: FromPath[str]
+) -> EndpointBody:
     """Send nothing more there until it is set again. It stays listed, as disabled."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
     command = DisableEndpoint(
-        actor=caller.actor,
-        key=idempotency_key(request),
-        endpoint=endpoint,
-        reason="removed by the operator",
+        actor=caller.actor, key=key, endpoint=endpoint, reason="removed by the operator"
     )
-    return _endpoint_body(await _changed(shell, command, endpoint))
+    return _plain(await _changed(context, command, endpoint))
 
 
-@post("/webhook-endpoints/{endpoint:str}/rotate", status_code=200)
+@post(
+    "/webhook-endpoints/{endpoint:str}/rotate",
+    guards=[backend],
+    status_code=200,
+    refuses=["unknown_endpoint"],
+)
 async def rotate_endpoint(
-    state: State, request: Request[Any, Any, Any], endpoint: FromPath[str]
-) -> dict[str, Any]:
+    context: InContext, caller: Asker, key: Key, endpoint: FromPath[str]
+) -> EndpointWithSecret:
     """Make a new secret. For a day the one before it signs too."""
-    shell = shell_of(state)
-    actor, key = backend(request, shell).actor, idempotency_key(request)
-    command = RotateEndpoint(actor=actor, key=key, endpoint=endpoint)
-    return _with_secret(shell, await _changed(shell, command, endpoint))
+    command = RotateEndpoint(actor=caller.actor, key=key, endpoint=endpoint)
+    return _with_secret(context, await _changed(context, command, endpoint))
 
 
-@get("/webhook-endpoints/{endpoint:str}/deliveries")
+@get(
+    "/webhook-endpoints/{endpoint:str}/deliveries",
+    guards=[backend],
+    refuses=["unknown_endpoint"],
+)
 async def list_deliveries(
-    state: State,
-    request: Request[Any, Any, Any],
+    context: InContext,
     endpoint: FromPath[str],
     delivery_state: MaybeState = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> dict[str, Any]:
+) -> DeliveryPage:
     """What an endpoint was sent or will be, newest first: pending, delivered or exhausted."""
-    shell = shell_of(state)
-    backend(request, shell)
-    row = await _find(shell, endpoint)
-    found = await shell.store.deliveries.listed(row.id, delivery_state, cursor, limit)
-    items = [
-        {
-            "delivery": one.command,
-            "type": one.kind,
-            "state": one.state,
-            "attempts": one.attempts,
-            "next_ms": one.next_ms,
-            "changed_ms": one.changed_ms,
-        }
-        for one in found
-    ]
-    return {"items": items, "next_cursor": str(found[-1].command) if len(found) == limit else None}
+    row = await _find(context, endpoint)
+    found = await context.store.deliveries.listed(row.id, delivery_state, cursor, limit)
+    items = [shaped(DeliveryBody, one, delivery=one.command, type=one.kind) for one in found]
+    return DeliveryPage(items, str(found[-1].command) if len(found) == limit else None)
 
 
-@get("/webhook-endpoints/{endpoint:str}/deliveries/{delivery:int}/attempts")
+@get(
+    "/webhook-endpoints/{endpoint:str}/deliveries/{delivery:int}/attempts",
+    guards=[backend],
+    refuses=["unknown_endpoint", "not_found"],
+)
 async def list_attempts(
-    state: State, request: Request[Any, Any, Any], endpoint: FromPath[str], delivery: Number
-) -> dict[str, Any]:
+    context: InContext, endpoint: FromPath[str], delivery: Number
+) -> AttemptPage:
     """Every try of a delivery, oldest first."""
-    shell = shell_of(state)
-    backend(request, shell)
-    row = await _find(shell, endpoint)
-    found = await shell.store.deliveries.attempts(row.id, delivery)
+    row = await _find(context, endpoint)
+    found = await context.store.deliveries.attempts(row.id, delivery)
     if found is None:
         raise ApiError("not_found", f"{row.id} has no delivery {delivery}.")
-    return {"items": [one._asdict() for one in found], "next_cursor": None}
+    return AttemptPage([shaped(AttemptBody, one) for one in found], None)
 
 
-@post("/webhook-endpoints/{endpoint:str}/replay", status_code=200)
-async def replay(
-    state: State, request: Request[Any, Any, Any], endpoint: FromPath[str], data: JSONBody[Replay]
-) -> dict[str, Any]:
+@post(
+    "/webhook-endpoints/{endpoint:str}/replay",
+    guards=[backend],
+    status_code=200,
+    refuses=["unknown_endpoint"],
+)
+async def replay_deliveries(
+    context: InContext, endpoint: FromPath[str], data: JSONBody[Replay]
+) -> ReplayBody:
     """Send deliveries again: those that are named, or all events since a moment. They keep their
     ids, so a receiver that has seen one can tell."""
-    shell = shell_of(state)
-    backend(request, shell)
-    since_ms = await maybe_whole(request, "since_ms", MONEY_MAX)
-    if (since_ms is None) == (data.deliveries is None):
+    if (data.since_ms is None) == (data.deliveries is None):
         raise ApiError("invalid", "Send `deliveries` or `since_ms`.", {"field": "deliveries"})
-    row = await _find(shell, endpoint)
-    if since_ms is not None:
-        begin = await shell.store.deliveries.replay_since(row.id, since_ms)
-        body = {"from_delivery": begin}
+    row = await _find(context, endpoint)
+    if data.since_ms is not None:
+        begin = await context.store.deliveries.replay_since(row.id, data.since_ms)
+        body = ReplayBody(from_delivery=begin)
     else:
-        numbers = _numbers((await request.json())["deliveries"])
-        count = await shell.store.deliveries.replay(row.id, numbers, shell.clock())
-        body = {"replayed": count}
-    shell.nudge_webhooks()
+        numbers = data.deliveries or []
+        count = await context.store.deliveries.replay(row.id, numbers, context.clock())
+        body = ReplayBody(replayed=count)
+    context.nudge_webhooks()
     return body
-
-
-def _numbers(sent: list[Any]) -> list[int]:
-    right = all(type(number) is int and 1 <= number <= MONEY_MAX for number in sent)
-    if not right or not 1 <= len(sent) <= REPLAYED_MAX:
-        sentence = f"`deliveries` must be 1 to {REPLAYED_MAX} numbers of deliveries."
-        raise ApiError("invalid", sentence, {"field": "deliveries"})
-    return sent
 
 
 endpoints_router = Router(
@@ -239,7 +293,7 @@ endpoints_router = Router(
         rotate_endpoint,
         list_deliveries,
         list_attempts,
-        replay,
+        replay_deliveries,
     ],
     tags=["webhooks"],
 )

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from protocol.codec import UNSEEN_CHARACTERS
 from protocol.messages import MONEY_MAX
+from server.api.errors import ApiError
 from server.auth import USER_ID
 
 ID = re.compile(USER_ID)
@@ -70,6 +71,16 @@ Note = Annotated[
         examples=["paid back by hand"],
     ),
 ]
+MaybeText = Annotated[
+    str,
+    Meta(
+        max_length=REASON_CHARACTERS_MAX,
+        pattern=_SEEN,
+        description=f"at most {REASON_CHARACTERS_MAX} characters, without control characters",
+    ),
+]
+"""A text that may be empty."""
+
 Whole = Annotated[
     int,
     Meta(ge=0, le=MONEY_MAX, description=f"a whole number from 0 to {MONEY_MAX}", examples=[500]),
@@ -88,3 +99,11 @@ Amount = Annotated[
 
 UserInPath = Annotated[str, PathParameter(pattern=_ID, description=f"The user: {_ID_TOLD}.")]
 Number = Annotated[int, PathParameter(ge=1, le=MONEY_MAX)]
+EndpointInPath = Annotated[str, PathParameter(pattern=_ID, description=_ID_TOLD)]
+
+
+def checked_id(value: str, name: str) -> str:
+    """An id of the query, or one that the caller stands for. Raises ApiError `invalid`."""
+    if not ID.fullmatch(value):
+        raise ApiError("invalid", f"`{name}` must be {_ID_TOLD}", {"field": name})
+    return value

@@ -6,12 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 import orjson
-from litestar import Request, Router, get, post, put
-from litestar.datastructures import State
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar import Router, get, post, put
+from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
 
-from protocol.messages import MONEY_MAX
 from rules.commands import (
     EraseUser,
     Freeze,
@@ -24,22 +22,15 @@ from rules.commands import (
 from rules.lifecycles import OPEN_PAYOUTS
 from rules.outcomes import GiftsReversed
 from rules.rows import User
-from server.api.answers import booked, outcome_body
-from server.api.checks import (
-    backend,
-    backend_or,
-    checked_id,
-    checked_switch,
-    checked_text,
-    checked_whole,
-    idempotency_key,
-    shell_of,
-)
+from server.api.access import backend, backend_or_user, user_alone
+from server.api.answers import booked, shaped
 from server.api.context import Context
 from server.api.errors import ApiError
-from server.api.lists import LIST_MAX, Limit
+from server.api.fields import Reason, UserInPath, Whole
+from server.api.lists import LIST_MAX, CursorText, Limit, Page
+from server.api.request import Asker, InContext, Key
 from server.api.statements import asked_line, statement_line
-from server.api.wallets import LimitsBody, limits_body, wallet_fields
+from server.api.wallets import LimitsBody, WalletBody, limits_body, wallet_fields
 from storage import GiftLine
 
 REVERSED_AT_ONCE = 100
@@ -49,173 +40,237 @@ GIFTS_LOOKED_AT = 100_000
 
 LIMITS = ("daily_coins", "weekly_coins", "monthly_coins", "per_gift_coins")
 
-Text = Annotated[str, QueryParameter(max_length=64)]
+Text = Annotated[str, QueryParameter(max_length=64, description="A part of an id or a name.")]
+MaybeFrozen = Annotated[
+    bool | None, QueryParameter(description="Only those that are frozen, or not.")
+]
+OwnLimit = Annotated[
+    int,
+    msgspec.Meta(
+        description="a whole number from 0 to what the operator allows",
+        examples=[500],
+        extra_json_schema={"minimum": 0},
+    ),
+]
+Days = Annotated[
+    int,
+    msgspec.Meta(description="1, 7 or 30", examples=[7], extra_json_schema={"enum": [1, 7, 30]}),
+]
 
 
 class LimitsWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    daily_coins: int | msgspec.UnsetType | None = msgspec.UNSET
-    weekly_coins: int | msgspec.UnsetType | None = msgspec.UNSET
-    monthly_coins: int | msgspec.UnsetType | None = msgspec.UNSET
-    per_gift_coins: int | msgspec.UnsetType | None = msgspec.UNSET
+    """At least one; null goes back to the operator's default."""
+
+    daily_coins: OwnLimit | msgspec.UnsetType | None = msgspec.UNSET
+    weekly_coins: OwnLimit | msgspec.UnsetType | None = msgspec.UNSET
+    monthly_coins: OwnLimit | msgspec.UnsetType | None = msgspec.UNSET
+    per_gift_coins: OwnLimit | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class PauseWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    days: int
+    days: Days
+
+
+class PausedBody(msgspec.Struct, frozen=True):
+    user: str
+    until_ms: int
 
 
 class FreezeWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    reason: str = "frozen by the operator"
+    reason: Reason = "frozen by the operator"
+
+
+class FrozenBody(msgspec.Struct, frozen=True):
+    user: str
+    frozen: bool
 
 
 class LevelWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hidden: bool
 
 
+class LevelBody(msgspec.Struct, frozen=True):
+    user: str
+    hidden: bool
+
+
+class ErasedBody(msgspec.Struct, frozen=True):
+    user: str
+
+
+class UserLine(msgspec.Struct, frozen=True, kw_only=True):
+    user: str
+    name: str
+    frozen: bool
+    since_ms: int | None
+    """When the account's first coins came; null before."""
+    gifted_coins: int
+    paused_until_ms: int | None
+
+
+class UserPage(Page[UserLine], frozen=True):
+    """Users in order of id."""
+
+
+class UserBody(WalletBody, frozen=True, kw_only=True):
+    user: str
+    name: str
+    since_ms: int | None
+    gifted_coins: int
+
+
 class Reversal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    from_ms: int
-    to_ms: int
-    reason: str
+    from_ms: Whole
+    to_ms: Whole
+    reason: Reason
     dry_run: bool = False
+    """Nothing moves; the answer says what would."""
 
 
-@put("/users/{user:str}/limits")
+class ReversedCreator(msgspec.Struct, frozen=True):
+    creator: str
+    gifts: int
+    coins: int
+    millidiamonds: int
+
+
+class ReversedRoom(msgspec.Struct, frozen=True):
+    room: str
+    gifts: int
+    coins: int
+
+
+class OpenPayout(msgspec.Struct, frozen=True):
+    payout: str
+    creator: str
+    status: str
+
+
+class ReversalBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    gifts: int
+    coins: int
+    creators: list[ReversedCreator]
+    rooms: list[ReversedRoom]
+    payouts: list[OpenPayout]
+    """Of these creators, and not paid yet."""
+    dry_run: bool
+    left: bool
+    """There is more: ask again."""
+    reversed_gifts: int | msgspec.UnsetType = msgspec.UNSET
+    """Absent in a dry run."""
+    debt_paid_coins: int | msgspec.UnsetType = msgspec.UNSET
+
+
+@put("/users/{user:str}/limits", guards=[backend_or_user])
 async def set_limits(
-    state: State, request: Request[Any, Any, Any], user: FromPath[str], data: JSONBody[LimitsWish]
+    context: InContext, caller: Asker, key: Key, user: UserInPath, data: JSONBody[LimitsWish]
 ) -> LimitsBody:
     """Change limits of one's own: a lower one counts at once, a higher one after 24 hours, and
     null goes back to the operator's default."""
-    shell = shell_of(state)
-    caller = backend_or(request, shell, checked_id(user, "user"))
-    sent: dict[str, Any] = await request.json()
-    wanted: dict[str, Any] = {}
-    for name in LIMITS:
-        if name in sent:
-            wanted[name] = None if sent[name] is None else await checked_whole(request, name)
+    sent = {name: getattr(data, name) for name in LIMITS}
+    wanted = {name: coins for name, coins in sent.items() if coins is not msgspec.UNSET}
     if not wanted:
         raise ApiError("invalid", f"Send at least one of {', '.join(LIMITS)}.", {"field": "body"})
-    command = SetLimits(actor=caller.actor, key=idempotency_key(request), user=user, **wanted)
-    await booked(shell, command)
-    now_ms = shell.clock()
-    found = await shell.store.money.user(user)
-    return limits_body(found or User(user, "", 0, -1), shell.policy.limits, now_ms)
+    await booked(context, SetLimits(actor=caller.actor, key=key, user=user, **wanted))
+    found = await context.store.money.user(user)
+    return limits_body(found or User(user, "", 0, -1), context.policy.limits, context.clock())
 
 
-@post("/users/{user:str}/pause", status_code=200)
-async def pause(
-    state: State, request: Request[Any, Any, Any], user: FromPath[str], data: JSONBody[PauseWish]
-) -> dict[str, Any]:
+@post("/users/{user:str}/pause", guards=[user_alone], status_code=200)
+async def pause_gifting(
+    context: InContext, caller: Asker, key: Key, user: UserInPath, data: JSONBody[PauseWish]
+) -> PausedBody:
     """No gifts for 1, 7 or 30 days. It cannot be undone early, by nobody."""
-    shell = shell_of(state)
-    caller = backend_or(request, shell, checked_id(user, "user"))
-    if caller.identity is None:
-        raise ApiError("forbidden", "Only the user can pause their own gifting.")
-    days = await checked_whole(request, "days")
-    key = idempotency_key(request)
-    return outcome_body(
-        await booked(shell, PauseGifting(actor=caller.actor, key=key, user=user, days=days))
-    )
+    command = PauseGifting(actor=caller.actor, key=key, user=user, days=data.days)
+    return shaped(PausedBody, await booked(context, command))
 
 
-@post("/users/{user:str}/freeze", status_code=200)
-async def freeze(
-    state: State,
-    request: Request[Any, Any, Any],
-    user: FromPath[str],
+@post("/users/{user:str}/freeze", guards=[backend], status_code=200)
+async def freeze_user(
+    context: InContext,
+    caller: Asker,
+    key: Key,
+    user: UserInPath,
     data: JSONBody[FreezeWish | None] = None,
-) -> dict[str, Any]:
+) -> FrozenBody:
     """Stop an account from giving, buying and cashing out."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
-    reason = checked_text((data or FreezeWish()).reason, "reason", 200)
-    command = Freeze(
-        actor=caller.actor,
-        key=idempotency_key(request),
-        user=checked_id(user, "user"),
-        reason=reason,
-    )
-    return outcome_body(await booked(shell, command)) | {"frozen": True}
+    reason = (data or FreezeWish()).reason
+    await booked(context, Freeze(actor=caller.actor, key=key, user=user, reason=reason))
+    return FrozenBody(user, True)
 
 
-@post("/users/{user:str}/unfreeze", status_code=200)
-async def unfreeze(
-    state: State, request: Request[Any, Any, Any], user: FromPath[str]
-) -> dict[str, Any]:
+@post("/users/{user:str}/unfreeze", guards=[backend], status_code=200)
+async def unfreeze_user(
+    context: InContext, caller: Asker, key: Key, user: UserInPath
+) -> FrozenBody:
     """Let a frozen account go on. One with coins owed still has to pay them first."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
-    key = idempotency_key(request)
-    command = Unfreeze(actor=caller.actor, key=key, user=checked_id(user, "user"))
-    return outcome_body(await booked(shell, command)) | {"frozen": False}
+    await booked(context, Unfreeze(actor=caller.actor, key=key, user=user))
+    return FrozenBody(user, False)
 
 
-@put("/users/{user:str}/level")
+@put("/users/{user:str}/level", guards=[backend_or_user])
 async def hide_level(
-    state: State, request: Request[Any, Any, Any], user: FromPath[str], data: JSONBody[LevelWish]
-) -> dict[str, Any]:
+    context: InContext, caller: Asker, key: Key, user: UserInPath, data: JSONBody[LevelWish]
+) -> LevelBody:
     """Show one's gifter level to others, or do not."""
-    shell = shell_of(state)
-    caller = backend_or(request, shell, checked_id(user, "user"))
-    key = idempotency_key(request)
-    hidden = await checked_switch(request, "hidden")
-    command = HideLevel(actor=caller.actor, key=key, user=user, hidden=hidden)
-    return outcome_body(await booked(shell, command)) | {"hidden": hidden}
+    command = HideLevel(actor=caller.actor, key=key, user=user, hidden=data.hidden)
+    return shaped(LevelBody, await booked(context, command), hidden=data.hidden)
 
 
-@get("/users")
+@get("/users", guards=[backend])
 async def search_users(
-    state: State,
-    request: Request[Any, Any, Any],
+    context: InContext,
     search: Text = "",
-    frozen: FromQuery[bool | None] = None,
-    cursor: FromQuery[str] = "",
+    frozen: MaybeFrozen = None,
+    cursor: CursorText = "",
     limit: Limit = 50,
-) -> dict[str, Any]:
+) -> UserPage:
     """Users by a part of their id or name."""
-    shell = shell_of(state)
-    backend(request, shell)
-    found = await shell.store.money.users(search, frozen, cursor, limit)
+    found = await context.store.money.users(search, frozen, cursor, limit)
     items = [
-        {
-            "user": row.id,
-            "name": row.name,
-            "frozen": row.frozen,
-            "since_ms": _since(row),
-            "gifted_coins": row.gifted_coins,
-            "paused_until_ms": row.paused_until_ms or None,
-        }
+        shaped(
+            UserLine,
+            row,
+            user=row.id,
+            since_ms=_since(row),
+            paused_until_ms=row.paused_until_ms or None,
+        )
         for row in found
     ]
-    return {"items": items, "next_cursor": found[-1].id if len(found) == limit else None}
+    return UserPage(items, found[-1].id if len(found) == limit else None)
 
 
 def _since(user: User) -> int | None:
     return user.since_ms if user.since_ms >= 0 else None
 
 
-@get("/users/{user:str}")
-async def show_user(
-    state: State, request: Request[Any, Any, Any], user: FromPath[str]
-) -> dict[str, Any]:
+@get("/users/{user:str}", guards=[backend_or_user], refuses=["unknown_user"])
+async def show_user(context: InContext, user: UserInPath) -> UserBody:
     """One user, with the wallet."""
-    shell = shell_of(state)
-    backend_or(request, shell, checked_id(user, "user"))
-    wallet, now_ms = await shell.store.wallet(user), shell.clock()
-    if wallet.user is None and await shell.store.money.creator(user) is None:
+    wallet = await context.store.wallet(user)
+    if wallet.user is None and await context.store.money.creator(user) is None:
         raise ApiError("unknown_user", f"Nobody called {user} has given, had or earned anything.")
     found = wallet.user or User(user, "", 0, -1)
-    body = {"user": found.id, "name": found.name, "since_ms": _since(found)}
-    body |= {"gifted_coins": found.gifted_coins}
-    return body | wallet_fields(wallet, shell.policy.limits, now_ms)
+    return UserBody(
+        user=found.id,
+        name=found.name,
+        since_ms=_since(found),
+        gifted_coins=found.gifted_coins,
+        **wallet_fields(wallet, context.policy.limits, context.clock()),
+    )
 
 
-@get("/users/{user:str}/export")
-async def export_user(state: State, request: Request[Any, Any, Any], user: FromPath[str]) -> Stream:
+@get(
+    "/users/{user:str}/export",
+    guards=[backend_or_user],
+    answers={200: dict[str, Any]},
+    refuses=["wrong_state"],
+)
+async def export_user(context: InContext, user: UserInPath) -> Stream:
     """Everything that is kept about a user, for them to have."""
-    shell = shell_of(state)
-    backend_or(request, shell, checked_id(user, "user"))
-    if user in shell.exporting:
+    if user in context.exporting:
         raise ApiError("wrong_state", f"An export of {user} is on its way; wait until it is done.")
-    parts = _export(shell, user)
+    parts = _export(context, user)
     # Only what has begun can end: who leaves before the first byte must not keep the place.
     first = await anext(parts)
     headers = {"Content-Disposition": f'attachment; filename="largesse-{user}.json"'}
@@ -228,16 +283,16 @@ async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes
         yield part
 
 
-async def _export(shell: Context, user: str) -> AsyncIterator[bytes]:
+async def _export(context: Context, user: str) -> AsyncIterator[bytes]:
     """The file in parts, none longer than a page of a list. Lists are written as they are read."""
-    shell.exporting.add(user)
+    context.exporting.add(user)
     try:
-        personal = await shell.store.money.personal(user)
+        personal = await context.store.money.personal(user)
         body = orjson.dumps(msgspec.to_builtins(personal._asdict()))
         yield body[:-1]
         for name, pages in (
-            ("commands", _commands(shell, user)),
-            ("transfers", _transfers(shell, user)),
+            ("commands", _commands(context, user)),
+            ("transfers", _transfers(context, user)),
         ):
             start = b',"%s":[' % name.encode()
             async for page in pages:
@@ -247,70 +302,67 @@ async def _export(shell: Context, user: str) -> AsyncIterator[bytes]:
             yield b"]" if start == b"," else start + b"]"
         yield b"}"
     finally:
-        shell.exporting.discard(user)
+        context.exporting.discard(user)
 
 
-async def _commands(shell: Context, user: str) -> AsyncIterator[list[dict[str, Any]]]:
-    numbers = await shell.store.money.commands_of(user)
+async def _commands(context: Context, user: str) -> AsyncIterator[list[dict[str, Any]]]:
+    numbers = await context.store.money.commands_of(user)
     for start in range(0, len(numbers), LIST_MAX):
-        found = await shell.store.money.commands(numbers[start : start + LIST_MAX])
+        found = await context.store.money.commands(numbers[start : start + LIST_MAX])
         yield [asked_line(asked) for asked in found]
 
 
-async def _transfers(shell: Context, user: str) -> AsyncIterator[list[dict[str, Any]]]:
+async def _transfers(context: Context, user: str) -> AsyncIterator[list[dict[str, Any]]]:
     last, more = None, True
     while more:
-        page, more = await shell.store.statement(user, last, LIST_MAX)
+        page, more = await context.store.statement(user, last, LIST_MAX)
         yield [msgspec.to_builtins(statement_line(row)) for row in page]
         last = page[-1].place if page else None
 
 
-@post("/users/{user:str}/erase", status_code=200)
-async def erase_user(
-    state: State, request: Request[Any, Any, Any], user: FromPath[str]
-) -> dict[str, Any]:
+@post("/users/{user:str}/erase", guards=[backend], status_code=200)
+async def erase_user(context: InContext, caller: Asker, key: Key, user: UserInPath) -> ErasedBody:
     """Forget who a user is. What they gave and got stays booked under their id."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
-    key = idempotency_key(request)
-    command = EraseUser(actor=caller.actor, key=key, user=checked_id(user, "user"))
-    return outcome_body(await booked(shell, command))
+    return shaped(
+        ErasedBody, await booked(context, EraseUser(actor=caller.actor, key=key, user=user))
+    )
 
 
-@post("/users/{user:str}/reverse", status_code=200)
-async def reverse(
-    state: State, request: Request[Any, Any, Any], user: FromPath[str], data: JSONBody[Reversal]
-) -> dict[str, Any]:
+@post(
+    "/users/{user:str}/reverse",
+    guards=[backend],
+    status_code=200,
+    refuses=["unknown_gift", "not_retractable"],
+)
+async def reverse_gifts(
+    context: InContext, caller: Asker, user: UserInPath, data: JSONBody[Reversal]
+) -> ReversalBody:
     """Take back everything that a user gave in a period. With `dry_run` nothing moves, and the
     answer names what would. `left` true: there is more; ask again."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
-    checked_id(user, "user")
-    from_ms, to_ms = await checked_whole(request, "from_ms"), await checked_whole(request, "to_ms")
-    if not 0 <= from_ms < to_ms <= MONEY_MAX:
+    if data.from_ms >= data.to_ms:
         raise ApiError("invalid", "`from_ms` must be before `to_ms`.", {"field": "from_ms"})
-    reason = checked_text(data.reason, "reason", 200)
-    dry_run = await checked_switch(request, "dry_run")
-    most = GIFTS_LOOKED_AT if dry_run else REVERSED_PER_REQUEST
-    found = await shell.store.money.gifts_of(user, from_ms, to_ms, most + 1)
+    most = GIFTS_LOOKED_AT if data.dry_run else REVERSED_PER_REQUEST
+    found = await context.store.money.gifts_of(user, data.from_ms, data.to_ms, most + 1)
     gifts, left = found[:most], len(found) > most
-    body = await _concerned(shell, gifts) | {"dry_run": dry_run, "left": left}
-    if dry_run:
-        return body
+    body = await _concerned(context, gifts) | {"dry_run": data.dry_run, "left": left}
+    if data.dry_run:
+        return ReversalBody(**body)
     reversed_gifts, debt_paid = 0, 0
     for start in range(0, len(gifts), REVERSED_AT_ONCE):
         names = tuple(f"{gift.room}:{gift.seq}" for gift in gifts[start : start + REVERSED_AT_ONCE])
         # A request that is repeated goes on where the last one stopped: the key is the content.
         key = "reverse-" + hashlib.sha256(" ".join(names).encode()).hexdigest()[:32]
-        command = ReverseGifts(actor=caller.actor, key=key, user=user, gifts=names, reason=reason)
-        outcome = await booked(shell, command)
+        outcome = await booked(
+            context,
+            ReverseGifts(actor=caller.actor, key=key, user=user, gifts=names, reason=data.reason),
+        )
         assert isinstance(outcome, GiftsReversed)
         reversed_gifts += len(outcome.gifts)
         debt_paid += outcome.debt_paid_coins
-    return body | {"reversed_gifts": reversed_gifts, "debt_paid_coins": debt_paid}
+    return ReversalBody(**body, reversed_gifts=reversed_gifts, debt_paid_coins=debt_paid)
 
 
-async def _concerned(shell: Context, gifts: list[GiftLine]) -> dict[str, Any]:
+async def _concerned(context: Context, gifts: list[GiftLine]) -> dict[str, Any]:
     """Every creator, board and open payout that reversing these gifts changes."""
     creators: dict[str, list[int]] = {}
     rooms: dict[str, list[int]] = {}
@@ -326,21 +378,16 @@ async def _concerned(shell: Context, gifts: list[GiftLine]) -> dict[str, Any]:
     payouts = []
     for creator_id in creators:
         for status in OPEN_PAYOUTS:
-            rows = await shell.store.money.payouts(creator_id, status, None, 1)
-            payouts += [
-                {"payout": row.id, "creator": row.creator, "status": row.status} for row in rows
-            ]
+            rows = await context.store.money.payouts(creator_id, status, None, 1)
+            payouts += [OpenPayout(row.id, row.creator, row.status) for row in rows]
     return {
         "gifts": len(gifts),
         "coins": sum(gift.coins for gift in gifts),
         "creators": [
-            {"creator": id, "gifts": count, "coins": coins, "millidiamonds": millidiamonds}
+            ReversedCreator(id, count, coins, millidiamonds)
             for id, (count, coins, millidiamonds) in sorted(creators.items())
         ],
-        "rooms": [
-            {"room": id, "gifts": count, "coins": coins}
-            for id, (count, coins) in sorted(rooms.items())
-        ],
+        "rooms": [ReversedRoom(id, count, coins) for id, (count, coins) in sorted(rooms.items())],
         "payouts": payouts,
     }
 
@@ -351,13 +398,13 @@ people_router = Router(
         search_users,
         show_user,
         set_limits,
-        pause,
-        freeze,
-        unfreeze,
+        pause_gifting,
+        freeze_user,
+        unfreeze_user,
         hide_level,
         export_user,
         erase_user,
-        reverse,
+        reverse_gifts,
     ],
     tags=["users"],
 )

@@ -1,135 +1,199 @@
-"""Buying coins over HTTP: what they cost, ordering, the providers' notifications, giving back."""
+"""Buying coins over HTTP: what they cost, ordering, giving back."""
 
 import re
 import secrets
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Router, get, post
-from litestar.datastructures import State
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar import Router, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from rules.commands import ChargeBack, RefundPurchase, StartPurchase
 from rules.lifecycles import PurchaseStatus
-from rules.outcomes import PurchaseStarted
+from rules.outcomes import PurchaseStarted, TakenBack
 from rules.rows import Purchase
-from server.api.access import check_is
-from server.api.answers import booked, outcome_body
-from server.api.checks import (
-    backend,
-    base_url,
-    caller_of,
-    checked_id,
-    checked_text,
-    checked_whole,
-    idempotency_key,
-    shell_of,
-)
-from server.api.context import Context
+from server.api.access import anybody, backend, check_is, somebody
+from server.api.answers import booked, shaped
 from server.api.errors import ApiError
-from server.api.lists import Limit
-from server.payments import (
-    BadNotification,
-    ProviderRefused,
-    checkouts,
-    notifications,
-)
+from server.api.fields import Amount, Id, Reason, checked_id
+from server.api.lists import CursorText, Limit, Page
+from server.api.lookup import find_purchase
+from server.api.request import Asker, BaseUrl, InContext, Key
+from server.payments import ProviderRefused, checkouts
 
 STATES = tuple(PurchaseStatus)
+
+MaybeUser = Annotated[
+    str | None, QueryParameter(description="Only of this user; with a token, always of its user.")
+]
+MaybeStatus = Annotated[str | None, QueryParameter(description=f"One of {', '.join(STATES)}.")]
+BundleId = Annotated[
+    str, msgspec.Meta(max_length=40, description="the id of a bundle", examples=["small"])
+]
 
 _CURSOR = re.compile(r"([0-9]{1,16})_(.+)")
 
 
 class PurchaseWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    user: str | None = None
-    bundle: Annotated[str, msgspec.Meta(max_length=40)] | None = None
-    coins: int | None = None
+    """A bundle, or an exact amount."""
+
+    user: Id | None = None
+    """With a token, always its user."""
+    bundle: BundleId | None = None
+    coins: Amount | None = None
 
 
 class RefundWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    reason: str
-    coins: int | None = None
+    reason: Reason
+    coins: Amount | None = None
+    """Without it, all that are unspent."""
 
 
 class ChargebackNews(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    reason: str
+    reason: Reason
 
 
-@get("/bundles")
-async def show_bundles(state: State) -> dict[str, Any]:
+class BundleBody(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    coins: int
+    price_minor: int
+    currency: str
+
+
+class ShopBody(msgspec.Struct, frozen=True, kw_only=True):
+    bundles: list[BundleBody]
+    coin_price_micros: int
+    """What a coin of an exact amount costs, in millionths of the currency's major unit."""
+    minimum_coins: int
+    maximum_coins: int
+    currency: str
+    minor_digits: int
+
+
+class PurchaseBody(msgspec.Struct, frozen=True, kw_only=True):
+    purchase: str
+    user: str
+    status: PurchaseStatus
+    checkout_url: str | None
+    """Where to pay; null while the provider is down."""
+    bundle: str | None
+    coins: int
+    price_minor: int
+    currency: str
+    provider: str
+    payment: str | None
+    """The provider's name for it."""
+    started_ms: int
+    paid_ms: int | None
+    refunded_coins: int
+    refunded_minor: int
+
+
+class PurchasePage(Page[PurchaseBody], frozen=True):
+    """Newest first."""
+
+
+class RefundBody(msgspec.Struct, frozen=True, kw_only=True):
+    purchase: str
+    refund: str
+    user: str
+    coins: int
+    amount_minor: int
+    currency: str
+    balance_coins: int
+    debt_coins: int
+    """The part of the coins that had been spent, and that the user owes now."""
+
+
+class ChargebackBody(msgspec.Struct, frozen=True, kw_only=True):
+    purchase: str
+    user: str
+    coins: int
+    amount_minor: int
+    currency: str
+    balance_coins: int
+    debt_coins: int
+    taken: tuple[TakenBack, ...]
+    """From the creators who got gifts for these coins."""
+
+
+def _body(row: Purchase) -> PurchaseBody:
+    return shaped(
+        PurchaseBody,
+        row,
+        purchase=row.id,
+        checkout_url=row.url or None,
+        bundle=row.bundle or None,
+        payment=row.payment or None,
+        paid_ms=row.paid_ms or None,
+    )
+
+
+@get("/bundles", guards=[anybody])
+async def list_bundles(context: InContext) -> ShopBody:
     """What coins cost: bundles, and the price of an exact amount."""
-    shop = shell_of(state).policy.shop
-    bundles = [
-        msgspec.structs.asdict(bundle) | {"currency": shop.currency} for bundle in shop.bundles
-    ]
-    return {
-        "bundles": bundles,
-        "coin_price_micros": shop.coin_price_micros,
-        "minimum_coins": shop.minimum_coins,
-        "maximum_coins": shop.maximum_coins,
-        "currency": shop.currency,
-        "minor_digits": shop.minor_digits,
-    }
+    shop = context.policy.shop
+    bundles = [shaped(BundleBody, bundle, currency=shop.currency) for bundle in shop.bundles]
+    return shaped(ShopBody, shop, bundles=bundles)
 
 
-@post("/purchases", status_code=201)
+@post(
+    "/purchases",
+    guards=[somebody],
+    status_code=201,
+    refuses=["account_frozen", "not_of_age", "payment_refused", "wrong_state"],
+)
 async def start_purchase(
-    state: State, request: Request[Any, Any, Any], data: JSONBody[PurchaseWish]
-) -> dict[str, Any]:
+    context: InContext,
+    caller: Asker,
+    key: Key,
+    base_url: BaseUrl,
+    data: JSONBody[PurchaseWish],
+) -> PurchaseBody:
     """Order coins: a bundle, or an exact amount. With the same key it goes on where it stopped."""
-    shell = shell_of(state)
-    caller = caller_of(request, shell)
-    user = data.user or (caller.identity.user if caller.identity else "")
-    check_is(caller, checked_id(user, "user"))
+    user = checked_id(data.user or caller.user, "user")
+    check_is(caller, user)
     command = StartPurchase(
         actor=caller.actor,
-        key=idempotency_key(request),
+        key=key,
         purchase=f"pur_{secrets.token_hex(12)}",
         user=user,
         adult=caller.identity.adult if caller.identity else True,
-        provider=shell.provider.name,
+        provider=context.provider.name,
         bundle=data.bundle,
-        coins=None if data.coins is None else await checked_whole(request, "coins"),
+        coins=data.coins,
     )
-    outcome = await booked(shell, command)
+    outcome = await booked(context, command)
     assert isinstance(outcome, PurchaseStarted)
-    purchase = await find_purchase(shell, outcome.purchase)
-    if purchase.status == "pending" and not purchase.checkout:
+    purchase = await find_purchase(context, outcome.purchase)
+    if purchase.status is PurchaseStatus.PENDING and not purchase.checkout:
         try:
-            await checkouts.start(
-                purchase, base_url(request, shell), shell.provider, shell.settlement
-            )
+            await checkouts.start(purchase, base_url, context.provider, context.settlement)
         except ProviderRefused as error:
             sentence = f"The payment provider refused: {error}"
             raise ApiError("payment_refused", sentence, {"purchase": purchase.id}) from error
-        purchase = await find_purchase(shell, purchase.id)
+        purchase = await find_purchase(context, purchase.id)
     return _body(purchase)
 
 
-@get("/purchases/{purchase:str}")
-async def show_purchase(
-    state: State, request: Request[Any, Any, Any], purchase: FromPath[str]
-) -> dict[str, Any]:
+@get("/purchases/{purchase:str}", guards=[somebody], refuses=["unknown_purchase"])
+async def show_purchase(context: InContext, caller: Asker, purchase: FromPath[str]) -> PurchaseBody:
     """One purchase, for its buyer and the backend."""
-    shell = shell_of(state)
-    caller = caller_of(request, shell)
-    found = await find_purchase(shell, purchase)
+    found = await find_purchase(context, purchase)
     check_is(caller, found.user)
     return _body(found)
 
 
-@get("/purchases")
+@get("/purchases", guards=[somebody], refuses=["invalid"])
 async def list_purchases(
-    state: State,
-    request: Request[Any, Any, Any],
-    user: FromQuery[str | None] = None,
-    status: FromQuery[str | None] = None,
-    cursor: FromQuery[str] = "",
+    context: InContext,
+    caller: Asker,
+    user: MaybeUser = None,
+    status: MaybeStatus = None,
+    cursor: CursorText = "",
     limit: Limit = 50,
-) -> dict[str, Any]:
+) -> PurchasePage:
     """Purchases, newest first; a user sees their own."""
-    shell = shell_of(state)
-    caller = caller_of(request, shell)
     if caller.identity is not None:
         user = user or caller.identity.user
         check_is(caller, user)
@@ -139,126 +203,60 @@ async def list_purchases(
     if cursor and place is None:
         raise ApiError("invalid", "`cursor` is not one of ours.", {"field": "cursor"})
     before = (int(place[1]), place[2]) if place else None
-    found = await shell.store.money.purchases(user, status, before, limit)
+    found = await context.store.money.purchases(user, status, before, limit)
     last = f"{found[-1].started_ms}_{found[-1].id}" if len(found) == limit else None
-    return {"items": [_body(row) for row in found], "next_cursor": last}
+    return PurchasePage([_body(row) for row in found], last)
 
 
-@post("/purchases/{purchase:str}/refund", status_code=200)
-async def refund(
-    state: State,
-    request: Request[Any, Any, Any],
-    purchase: FromPath[str],
-    data: JSONBody[RefundWish],
-) -> dict[str, Any]:
+@post(
+    "/purchases/{purchase:str}/refund",
+    guards=[backend],
+    status_code=200,
+    refuses=["unknown_purchase", "nothing_to_refund", "refund_too_large", "wrong_state"],
+)
+async def refund_purchase(
+    context: InContext, caller: Asker, key: Key, purchase: FromPath[str], data: JSONBody[RefundWish]
+) -> RefundBody:
     """Give money back: for the unspent coins, or for as many as asked; what is spent is owed."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
     command = RefundPurchase(
         actor=caller.actor,
-        key=idempotency_key(request),
+        key=key,
         refund=f"ref_{secrets.token_hex(12)}",
         purchase=purchase,
-        coins=None if data.coins is None else await checked_whole(request, "coins"),
-        reason=checked_text(data.reason, "reason", 200),
+        coins=data.coins,
+        reason=data.reason,
     )
-    return outcome_body(await booked(shell, command))
+    return shaped(RefundBody, await booked(context, command))
 
 
-@post("/purchases/{purchase:str}/chargeback", status_code=200)
+@post(
+    "/purchases/{purchase:str}/chargeback",
+    guards=[backend],
+    status_code=200,
+    refuses=["unknown_purchase", "wrong_state"],
+)
 async def charge_back(
-    state: State,
-    request: Request[Any, Any, Any],
+    context: InContext,
+    caller: Asker,
+    key: Key,
     purchase: FromPath[str],
     data: JSONBody[ChargebackNews],
-) -> dict[str, Any]:
+) -> ChargebackBody:
     """The payer's bank took the money back, and the provider did not tell us itself."""
-    shell = shell_of(state)
-    caller = backend(request, shell)
-    await find_purchase(shell, purchase)
-    reason = checked_text(data.reason, "reason", 200)
-    key = idempotency_key(request)
-    command = ChargeBack(actor=caller.actor, key=key, purchase=purchase, reason=reason)
-    return outcome_body(await booked(shell, command))
-
-
-@post("/webhooks/{provider:str}", status_code=200)
-async def take_notification(
-    state: State, request: Request[Any, Any, Any], provider: FromPath[str]
-) -> dict[str, Any]:
-    """What the payment provider says, signed. Saying it again changes nothing."""
-    shell = shell_of(state)
-    if provider != shell.provider.name:
-        raise ApiError("not_found", f"There is no payment provider {provider} here.")
-    await notify(shell, dict(request.headers), await request.body())
-    return {"received": True}
-
-
-async def notify(shell: Context, headers: dict[str, str], body: bytes) -> None:
-    """Verify a notification and book it. Raises ApiError `bad_signature`, `unavailable`."""
-    try:
-        notification = shell.provider.read(headers, body, shell.clock())
-    except BadNotification as error:
-        shell.metrics.notifications.labels("refused").inc()
-        shell.refused_notifications.append((shell.clock(), str(error)))
-        raise ApiError("bad_signature", str(error)) from error
-    shell.metrics.notifications.labels("taken" if notification else "ignored").inc()
-    if notification is not None:
-        try:
-            await notifications.take(
-                notification, shell.provider.name, shell.store, shell.settlement
-            )
-        except notifications.NotYet as error:
-            raise ApiError("unavailable", str(error)) from error
-
-
-@get("/notifications/refused")
-async def show_refused(state: State, request: Request[Any, Any, Any]) -> dict[str, Any]:
-    """Notifications that were not from the provider, too old or unreadable: the newest 200 since
-    the start."""
-    shell = shell_of(state)
-    backend(request, shell)
-    items = [{"at_ms": at_ms, "why": why} for at_ms, why in reversed(shell.refused_notifications)]
-    return {"items": items, "next_cursor": None}
-
-
-async def find_purchase(shell: Context, id: str) -> Purchase:
-    found = await shell.store.money.purchase(id)
-    if found is None:
-        raise ApiError("unknown_purchase", f"There is no purchase {id}.")
-    return found
-
-
-def _body(row: Purchase) -> dict[str, Any]:
-    return {
-        "purchase": row.id,
-        "user": row.user,
-        "status": row.status,
-        "checkout_url": row.url or None,
-        "bundle": row.bundle or None,
-        "coins": row.coins,
-        "price_minor": row.price_minor,
-        "currency": row.currency,
-        "provider": row.provider,
-        "payment": row.payment or None,
-        "started_ms": row.started_ms,
-        "paid_ms": row.paid_ms or None,
-        "refunded_coins": row.refunded_coins,
-        "refunded_minor": row.refunded_minor,
-    }
+    await find_purchase(context, purchase)
+    command = ChargeBack(actor=caller.actor, key=key, purchase=purchase, reason=data.reason)
+    return shaped(ChargebackBody, await booked(context, command))
 
 
 purchases_router = Router(
     path="/v1",
     route_handlers=[
-        show_bundles,
+        list_bundles,
         start_purchase,
         show_purchase,
         list_purchases,
-        refund,
+        refund_purchase,
         charge_back,
-        take_notification,
-        show_refused,
     ],
     tags=["purchases"],
 )

@@ -1,7 +1,7 @@
 """Rooms over HTTP: opening and closing, the log, the board, the catalogue."""
 
 import secrets
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from litestar import Response, Router, get, post
@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from protocol.messages import MONEY_MAX, Event
 from rules.commands import CloseRoom, OpenRoom
 from rules.events import Event as LoggedEvent
+from rules.lifecycles import RoomStatus
 from rules.rows import Room
 from server.api.access import anybody, backend, backend_or_creator
 from server.api.answers import booked, settled, shaped
@@ -49,7 +50,7 @@ class RoomBody(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     creator: str
     creator_name: str
-    status: Literal["open", "closed"]
+    status: RoomStatus
     epoch: str
     """Names the room's log; another one after a restore."""
     seq: int

@@ -1,9 +1,10 @@
 """The ASGI application: all routes, errors in one shape, OpenAPI, static files."""
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import CacheControlHeader, State
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
 from server.api import description, errors
@@ -16,6 +17,7 @@ from server.api.creators import creators_router
 from server.api.docs_page import DESCRIPTIONS
 from server.api.endpoints import endpoints_router
 from server.api.gifts import gifts_router
+from server.api.notifications import notifications_router
 from server.api.operations import operations_router
 from server.api.overlays import overlays_router
 from server.api.pages import PAGES
@@ -32,6 +34,28 @@ from web import STATIC
 
 BODY_BYTES_MAX = 64 * 1024
 
+ROUTES: list[HTTPRouteHandler | Router] = [
+    *PAGES,
+    *DESCRIPTIONS,
+    rooms_router,
+    wallets_router,
+    gifts_router,
+    *CHECKOUT_PAGES,
+    purchases_router,
+    notifications_router,
+    people_router,
+    payouts_router,
+    bank_router,
+    creators_router,
+    suspense_router,
+    corrections_router,
+    endpoints_router,
+    overlays_router,
+    tokens_router,
+    operations_router,
+]
+"""Everything but static files. Each names its guard, which a test looks after."""
+
 
 def build_site(context: Context, version: str) -> Litestar:
     """Everything that is served over plain HTTP."""
@@ -42,26 +66,7 @@ def build_site(context: Context, version: str) -> Litestar:
         cache_control=CacheControlHeader(no_cache=True),
     )
     return Litestar(
-        route_handlers=[
-            *PAGES,
-            *DESCRIPTIONS,
-            static,
-            rooms_router,
-            wallets_router,
-            gifts_router,
-            *CHECKOUT_PAGES,
-            purchases_router,
-            people_router,
-            payouts_router,
-            bank_router,
-            creators_router,
-            suspense_router,
-            corrections_router,
-            endpoints_router,
-            overlays_router,
-            tokens_router,
-            operations_router,
-        ],
+        route_handlers=[*ROUTES, static],
         state=State({"context": context}),
         dependencies=DEPENDENCIES,
         dto=StrictBody,

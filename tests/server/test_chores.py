@@ -10,10 +10,10 @@ import hashlib
 import hmac
 import json
 
-import httpx
 import pytest
 import pytest_asyncio
 
+from kit.servers.described import asking
 from kit.servers.http_asking import bearer, refused
 from kit.servers.serving import BACKEND, ServerProcess, live
 from payments.stripe_stand_in import Answer, refusal, stripe_stand_in
@@ -106,7 +106,7 @@ async def tell(server, kind, told, secret=WEBHOOK_SECRET):
     seconds = str(server.node.clock() // 1_000)
     digest = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
     headers = {"Stripe-Signature": f"t={seconds},v1={digest}"}
-    async with httpx.AsyncClient(base_url=server.url) as unknown:
+    async with asking(server.url) as unknown:
         return await unknown.post("/v1/webhooks/stripe", content=body, headers=headers)
 
 
@@ -437,7 +437,7 @@ async def test_a_server_that_dies_before_a_refund_is_sent_sends_it_after_its_res
     stripe.next, stripe.lost = ([] if answer_lost else [DOWN] * 1_000), 1_000 * answer_lost
     try:
         await asyncio.to_thread(process.start)
-        async with httpx.AsyncClient(base_url=process.url, headers=BACKEND) as http:
+        async with asking(process.url, BACKEND) as http:
             path = f"/v1/purchases/{made['purchase']}/refund"
             (await http.post(path, json={"reason": "asked for"})).raise_for_status()
         with contextlib.suppress(TimeoutError):

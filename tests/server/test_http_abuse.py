@@ -14,14 +14,19 @@ def as_user(user):
 async def test_a_user_who_asks_too_fast_is_held_up_and_others_are_not():
     async with live(http_rate=1, http_burst=3) as server:
         wish = {"daily_coins": 5}
-        answers = [
-            await server.http.put("/v1/users/ann/limits", json=wish, headers=as_user("ann"))
-            for _ in range(5)
-        ]
-        assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
-        error = answers[-1].json()["error"]
+        # All at once, and far more than the rate: a slow machine lets some more through.
+        answers = await asyncio.gather(
+            *(
+                server.http.put("/v1/users/ann/limits", json=wish, headers=as_user("ann"))
+                for _ in range(40)
+            )
+        )
+        held_up = [answer for answer in answers if answer.status_code == 429]
+        assert held_up and [answer.status_code for answer in answers].count(200) >= 3
+        assert {answer.status_code for answer in answers} == {200, 429}
+        error = held_up[0].json()["error"]
         assert (error["code"], error["retry"]) == ("rate_limited", "same")
-        assert answers[-1].headers["Retry-After"]
+        assert held_up[0].headers["Retry-After"]
         other = await server.http.put("/v1/users/bob/limits", json=wish, headers=as_user("bob"))
         assert other.status_code == 200
         looking = [
@@ -62,6 +67,8 @@ async def test_a_body_that_is_nested_too_deeply_is_malformed(path):
     async with live() as server:
         body = b"[" * 30_000
         headers = {"Content-Type": "application/json"}
+        if path == "/v1/payouts":
+            headers |= as_user("cara")
         answer = await server.http.post(path, content=body, headers=headers)
         assert answer.status_code == 400
         assert answer.json()["error"]["code"] == "malformed"

@@ -6,9 +6,9 @@ Rooms and boards are in test_http_rooms.py, coins and gifts in test_http_money.p
 import json
 import re
 
-import httpx
 import pytest
 
+from kit.servers.described import asking
 from kit.servers.http_asking import bearer, get, post, refused
 from kit.servers.serving import live
 
@@ -35,7 +35,7 @@ async def test_nobody_and_strangers_are_turned_away(stage, path, body):
     path = path.format(room=stage.room)
     body = json.loads(json.dumps(body).replace("{room}", stage.room))
     url = f"{stage.server.url}/v1/{path}"
-    async with httpx.AsyncClient() as nobody:
+    async with asking(stage.server.url) as nobody:
         refused(await nobody.post(url, json=body), 401, "unauthorized")
         for wrong in ("Bearer wrong", "Bearer", "Basic dTpw", "Bearer a.b.c"):
             answer = await nobody.post(url, json=body, headers={"Authorization": wrong})

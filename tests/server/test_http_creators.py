@@ -3,11 +3,11 @@
 import time
 from datetime import UTC, date, datetime, timedelta
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from kit.building.earning import EARNS
+from kit.servers.described import asking
 from kit.servers.http_asking import bearer, get, refused
 from kit.servers.serving import live
 from server.api.creators import first_day
@@ -44,7 +44,7 @@ async def test_a_creators_board_is_over_all_rooms(stage):
     await stage.gift(bob, "k1", quantity=15)
     await ann.gift("k2", room=other, quantity=8)
     await bob.gift("k2", room=stage.room, quantity=5, visibility="anonymous")
-    async with httpx.AsyncClient(base_url=stage.server.url) as anybody:
+    async with asking(stage.server.url) as anybody:
         for window in ("day", "week", "month", "all"):
             path = f"/v1/creators/{stage.creator}/board"
             board = (await anybody.get(path, params={"window": window})).json()

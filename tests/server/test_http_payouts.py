@@ -5,12 +5,12 @@ The files to the bank and from it are in test_http_bank_files.py.
 
 import json
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from kit.building.buying import now_ms
 from kit.building.earning import EARNS, asked, diamonds, earn, open_payout
+from kit.servers.described import asking
 from kit.servers.http_asking import bearer, get, post, refused
 from kit.servers.serving import live
 
@@ -345,7 +345,7 @@ async def test_a_first_payout_is_reviewed_and_a_small_clean_one_is_not(stage_on)
 
 
 async def test_nobody_pages_into_a_payout_route_without_a_token(server):
-    async with httpx.AsyncClient(base_url=server.url) as nobody:
+    async with asking(server.url) as nobody:
         for path in ("/v1/payouts", "/v1/payouts/export", "/v1/payouts/payout-1"):
             refused(await nobody.get(path), 401, "unauthorized")
         refused(await nobody.post("/v1/payouts/results", json={"results": []}), 401)

@@ -5,11 +5,11 @@ What the provider says by itself is in test_http_notifications.py.
 
 import asyncio
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from kit.building.buying import buy, order, paid, purchase, tell, wallet
+from kit.servers.described import asking
 from kit.servers.http_asking import bearer, get, post, refused
 from kit.servers.serving import live
 from reliability.books import check_audit
@@ -34,7 +34,7 @@ async def server(tmp_path_factory):
 
 
 async def test_what_coins_cost(server):
-    async with httpx.AsyncClient() as nobody:
+    async with asking(server.url) as nobody:
         shop = (await nobody.get(f"{server.url}/v1/bundles")).json()
     bundles = shop.pop("bundles")
     assert shop == {
@@ -253,7 +253,7 @@ def page_of(made):
 @pytest.mark.parametrize("how", ["data", "json"])
 async def test_paying_in_the_sandbox_by_form_or_by_json(stage, how):
     made = await order(stage, coins=120)
-    async with httpx.AsyncClient(base_url=stage.server.url) as payer:
+    async with asking(stage.server.url) as payer:
         page = await payer.get(page_of(made))
         assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
         assert "unsafe" not in page.headers["content-security-policy"]

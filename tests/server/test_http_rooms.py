@@ -1,8 +1,8 @@
 """Rooms over HTTP as protocol.md (section 2) promises them: opening, listing, logs, and boards."""
 
-import httpx
 import pytest
 
+from kit.servers.described import asking
 from kit.servers.http_asking import bearer, get, post, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -73,7 +73,7 @@ async def test_rooms_are_listed_page_by_page(stage):
 
 
 async def test_reading_needs_no_key(stage):
-    async with httpx.AsyncClient(base_url=stage.server.url) as nobody:
+    async with asking(stage.server.url) as nobody:
         for path in ("", f"/{stage.room}", f"/{stage.room}/events", f"/{stage.room}/board"):
             assert (await nobody.get(f"/v1/rooms{path}")).status_code == 200
         assert (await nobody.get("/v1/catalogue")).status_code == 200

@@ -20,6 +20,7 @@ from websockets.frames import Close, Opcode
 import storage
 from fanout import Batch
 from fanout.local import LocalBus
+from kit.servers.described import asking
 from kit.servers.serving import BACKEND, Client, Live, ServerProcess, live, server_process, settings
 from server.app import serving
 
@@ -168,7 +169,7 @@ FAST = {f"{what}-{how}": 1_000_000 for what in ("gift", "message") for how in ("
 async def test_a_stop_sends_everybody_away_and_loses_no_gift(tmp_path: Path) -> None:
     async with (
         in_process(tmp_path, **FAST, **{"drain-ms": 300}) as server,
-        httpx.AsyncClient(base_url=server.url, headers=BACKEND, timeout=20) as http,
+        asking(server.url, BACKEND) as http,
     ):
         away = Live(server.url, http)
         await away.room()
@@ -293,7 +294,7 @@ async def test_a_disk_that_fails_stops_the_server_and_nobody_is_told_yes(tmp_pat
     """A file-size limit fails the writes with EFBIG, which SQLite reports as an I/O error."""
     async with (
         in_process(tmp_path, **FAST) as server,
-        httpx.AsyncClient(base_url=server.url, headers=BACKEND, timeout=20) as http,
+        asking(server.url, BACKEND) as http,
     ):
         away = Live(server.url, http)
         await away.room()
@@ -366,7 +367,7 @@ async def two_nodes(**changed: Any) -> AsyncIterator[tuple[Live, Live, Leaky]]:
         async with (
             serving(settings(**changed), store, fanout=leaky) as one,
             serving(settings(**changed), store, fanout=sound) as two,
-            httpx.AsyncClient(base_url=one.url, headers=BACKEND, timeout=20) as http,
+            asking(one.url, BACKEND) as http,
         ):
             first, second = Live(one.url, http, one), Live(two.url, http, two)
             try:

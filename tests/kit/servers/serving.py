@@ -18,6 +18,7 @@ import httpx
 import websockets
 
 from kit.servers import children
+from kit.servers.described import asking
 from largesse_client import make_token
 from server.app import running
 from server.settings.table import Settings
@@ -136,7 +137,7 @@ async def live(database: str = "sqlite:///:memory:", **changed: Any) -> AsyncIte
     """A server in this event loop; `changed` are settings."""
     async with (
         running(settings(database, **changed)) as app,
-        httpx.AsyncClient(base_url=app.url, headers=BACKEND, timeout=60, verify=False) as http,
+        asking(app.url, BACKEND) as http,
     ):
         server = Live(app.url, http, app)
         try:

@@ -3,9 +3,8 @@
 import contextlib
 from typing import Any
 
-import httpx
-
 from fanout.local import LocalBus
+from kit.servers.described import asking
 from kit.servers.serving import BACKEND, Live, settings
 from server.app import serving
 from storage import Store
@@ -22,7 +21,7 @@ class Nodes:
         stack = contextlib.AsyncExitStack()
         node = serving(settings(**changed), store or self.store, fanout=self._bus.join())
         app = await stack.enter_async_context(node)
-        http = httpx.AsyncClient(base_url=app.url, headers=BACKEND, timeout=20)
+        http = asking(app.url, BACKEND)
         live = Live(app.url, await stack.enter_async_context(http), app)
         stack.push_async_callback(live.close)
         self._stacks[live] = stack
