@@ -139,13 +139,36 @@ class RefundSent(Command, frozen=True, kw_only=True, tag="refund_sent"):
     refund: str
 
 
+class SeeRefund(Command, frozen=True, kw_only=True, tag="see_refund"):
+    """The provider says what it has given back of a payment in all; some of it may be news."""
+
+    refund: str
+    """The id, drawn by the server."""
+    purchase: str | None = None
+    """None where the provider does not say: it is found by the payment."""
+    payment: str
+    refunded_minor: int
+    currency: str
+    reason: str
+
+
 class ChargeBack(Command, frozen=True, kw_only=True, tag="charge_back"):
     """The payer's bank took the money back: all of it, or it is not settled here."""
 
-    purchase: str
+    purchase: str | None = None
+    """None where the provider does not say: it is found by the payment."""
+    payment: str | None = None
+    """None where the operator says it."""
     reason: str
     amount_minor: int | None = None
     currency: str | None = None
+
+
+class WinChargeback(Command, frozen=True, kw_only=True, tag="win_chargeback"):
+    """The bank gave the money of a chargeback back; a person has to undo what followed from it."""
+
+    purchase: str | None = None
+    payment: str
 
 
 class Suspend(Command, frozen=True, kw_only=True, tag="suspend"):
@@ -308,7 +331,9 @@ MoneyCommand = (
     | FailPurchase
     | RefundPurchase
     | RefundSent
+    | SeeRefund
     | ChargeBack
+    | WinChargeback
     | Suspend
     | SettleSuspense
     | ProposeCorrection
@@ -407,7 +432,7 @@ def fingerprint(command: AnyCommand) -> str:
             content = (msgspec.structs.replace(command, key="", token_id="", expires_ms=0),)
         case StartPurchase():
             content = (msgspec.structs.replace(command, key="", purchase="", adult=False),)
-        case RefundPurchase():
+        case RefundPurchase() | SeeRefund():
             content = (msgspec.structs.replace(command, key="", refund=""),)
         case RequestPayout():
             content = (msgspec.structs.replace(command, key="", facts=None, flags=()),)

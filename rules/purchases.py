@@ -16,8 +16,10 @@ from rules.commands import (
     Grant,
     RefundPurchase,
     RefundSent,
+    SeeRefund,
     SettlePurchase,
     StartPurchase,
+    WinChargeback,
 )
 from rules.ledger import MONEY_MAX, SYSTEM, SYSTEM_TOTAL_MAX, AccountCode, Reason
 from rules.lifecycles import PURCHASE, PurchaseStatus, PurchaseStep, RefundStatus
@@ -248,6 +250,12 @@ def refund(book: Book, command: RefundPurchase, now_ms: int) -> Result:
     if coins > left:
         sentence = f"Only {left} coins of this purchase have not been refunded."
         return refuse(RefusalCode.REFUND_TOO_LARGE, sentence, left_coins=left)
+    return _refund(book, purchase, coins, command.refund, now_ms, sent=command.sent)
+
+
+def _refund(
+    book: Book, purchase: Purchase, coins: int, id: str, now_ms: int, *, sent: bool
+) -> Result:
     amount = purchase.price_minor * (purchase.refunded_coins + coins) // purchase.coins
     amount -= purchase.refunded_minor
     debt = _take_coins(book, purchase, coins, Reason.REFUND, now_ms)
@@ -257,8 +265,8 @@ def refund(book: Book, command: RefundPurchase, now_ms: int) -> Result:
     is_all = purchase.refunded_coins == purchase.coins
     _advance(purchase, PurchaseStep.REFUND_REST if is_all else PurchaseStep.REFUND_PART)
     book.keep(purchase)
-    status = RefundStatus.SENT if command.sent or not amount else RefundStatus.REQUESTED
-    row = Refund(command.refund, purchase.id, purchase.user, coins, amount, status, now_ms)
+    status = RefundStatus.SENT if sent or not amount else RefundStatus.REQUESTED
+    row = Refund(id, purchase.id, purchase.user, coins, amount, status, now_ms)
     book.refunds[row.id] = row
     book.keep(row)
     balance = book.balance(purchase.user, AccountCode.COINS)
@@ -287,13 +295,56 @@ def refund_sent(book: Book, command: RefundSent, now_ms: int) -> Result:
     return Result(RefundMarkedSent(refund=row.id))
 
 
+def see_refund(book: Book, command: SeeRefund, now_ms: int) -> Result:
+    """Book what is news in the sum that the provider has given back of a payment so far. The echo
+    of our own refund is none. Money that is no whole number of coins, or more than was paid, or of
+    a second payment, is listed for a person: which coins that is nobody can say."""
+    purchase = _named(book, command.purchase, command.payment)
+    if purchase is None:
+        return _unknown(command.purchase or f"of the payment {command.payment}")
+    if not purchase.payment:
+        return _wrong_state(purchase)
+    new_minor = command.refunded_minor - purchase.refunded_minor
+    another = _of_another(purchase, command.payment)
+    if not another and (new_minor <= 0 or purchase.status is not PurchaseStatus.PAID):
+        return refuse(RefusalCode.NOTHING_TO_REFUND, "This refund is booked already.")
+    coins, rest = divmod(new_minor * purchase.coins, purchase.price_minor)
+    if command.refunded_minor == purchase.price_minor:
+        # All of it: what earlier refunds were rounded by is in it too.
+        coins, rest = purchase.coins - purchase.refunded_coins, 0
+    too_much = command.refunded_minor > purchase.price_minor
+    if another or rest or too_much or command.currency != purchase.currency:
+        sums = f"{command.refunded_minor} {command.currency} of payment {command.payment}"
+        note = f"{sums} were refunded at the provider in all"
+        return suspend(book, f"purchase {purchase.id}", "refund_differs", note, now_ms)
+    return _refund(book, purchase, coins, command.refund, now_ms, sent=True)
+
+
+def _named(book: Book, purchase: str | None, payment: str | None) -> Purchase | None:
+    """The purchase that a provider means, by its id or by the payment."""
+    if purchase is not None:
+        return book.purchases.get(purchase)
+    found = [id for id, row in book.purchases.items() if payment and row.payment == payment]
+    return book.purchases[min(found)] if found else None
+
+
+def _of_another(purchase: Purchase, payment: str | None) -> bool:
+    """Whether this is a second payment of a purchase: its coins belong to the first."""
+    return payment is not None and purchase.payment not in ("", payment)
+
+
 def charge_back(book: Book, command: ChargeBack, now_ms: int) -> Result:
     """The payer's bank took the money. One that overtook its payment is parked until that comes."""
-    purchase = book.purchases.get(command.purchase)
+    purchase = _named(book, command.purchase, command.payment)
+    if purchase is None and command.purchase is None:
+        return _unknown(f"of the payment {command.payment}")
     if purchase is None:
-        return suspend(
-            book, f"purchase {command.purchase}", "unknown_purchase", command.reason, now_ms
-        )
+        subject = f"purchase {command.purchase}"
+        return suspend(book, subject, "unknown_purchase", command.reason, now_ms)
+    if _of_another(purchase, command.payment):
+        sums = f"{command.amount_minor} {command.currency} " if command.amount_minor else ""
+        note = f"{sums}{command.reason}"
+        return suspend(book, f"payment {command.payment}", "charged_back_second", note, now_ms)
     if purchase.status is PurchaseStatus.CHARGED_BACK or purchase.parked:
         return Result(_charged_back(book, purchase, 0, 0, 0, ()), replayed=True)
     whole = (purchase.price_minor, purchase.price_minor - purchase.refunded_minor)
@@ -313,6 +364,14 @@ def charge_back(book: Book, command: ChargeBack, now_ms: int) -> Result:
         book.keep(purchase)
         return Result(_charged_back(book, purchase, 0, 0, 0, ()))
     return _charge_back(book, purchase, now_ms)
+
+
+def win_chargeback(book: Book, command: WinChargeback, now_ms: int) -> Result:
+    """The bank gave the money back: a person has to say what of the chargeback is undone."""
+    purchase = _named(book, command.purchase, command.payment)
+    subject = f"purchase {purchase.id}" if purchase else f"payment {command.payment}"
+    note = "the bank gave the money back; correct by hand what should be undone"
+    return suspend(book, subject, "chargeback_won", note, now_ms)
 
 
 def _charge_back(book: Book, purchase: Purchase, now_ms: int) -> Result:

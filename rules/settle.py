@@ -118,6 +118,10 @@ def _decide_money(book: Book, command: MoneyCommand, now_ms: int) -> Result:
             return purchases.refund(book, command, now_ms)
         case c.RefundSent():
             return purchases.refund_sent(book, command, now_ms)
+        case c.SeeRefund():
+            return purchases.see_refund(book, command, now_ms)
+        case c.WinChargeback():
+            return purchases.win_chargeback(book, command, now_ms)
         case c.ChargeBack():
             return purchases.charge_back(book, command, now_ms)
         case c.Suspend():

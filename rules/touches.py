@@ -40,6 +40,7 @@ from rules.commands import (
     ReverseGifts,
     RevokeToken,
     RotateEndpoint,
+    SeeRefund,
     SendGift,
     SetEndpoint,
     SetLimits,
@@ -50,6 +51,7 @@ from rules.commands import (
     StartPurchase,
     Suspend,
     Unfreeze,
+    WinChargeback,
 )
 from rules.events import split_gift_id
 from rules.ledger import AccountCode
@@ -72,6 +74,10 @@ class Touched(NamedTuple):
     """(table, id) of purchases, payouts and the like."""
     lots: set[str]
     """Purchases whose gifts are needed."""
+    payments: set[str]
+    """Payments whose purchases are needed; nobody says which these are."""
+    charged: set[str]
+    """Those of them whose purchases' gifts are needed."""
     buyers: set[str]
     """Users whose purchases that wait for a payment are needed, to be counted."""
     whole: set[str]
@@ -153,8 +159,13 @@ def _touch_money(touched: Touched, command: MoneyCommand) -> None:
         case AttachCheckout() | SettlePurchase() | FailPurchase() | RefundPurchase():
             touched.rare.add(("purchase", command.purchase))
         case ChargeBack():
-            touched.rare.add(("purchase", command.purchase))
-            touched.lots.add(command.purchase)
+            _touch_payment(touched, command.purchase, command.payment)
+            if command.purchase is not None:
+                touched.lots.add(command.purchase)
+            elif command.payment is not None:
+                touched.charged.add(command.payment)
+        case SeeRefund() | WinChargeback():
+            _touch_payment(touched, command.purchase, command.payment)
         case RefundSent():
             touched.rare.add(("refund", command.refund))
         case SettleSuspense():
@@ -174,6 +185,13 @@ def _touch_money(touched: Touched, command: MoneyCommand) -> None:
             pass
         case _:
             assert_never(command)
+
+
+def _touch_payment(touched: Touched, purchase: str | None, payment: str | None) -> None:
+    if purchase is not None:
+        touched.rare.add(("purchase", purchase))
+    elif payment is not None:
+        touched.payments.add(payment)
 
 
 def touches_then(book: Book) -> Touched:

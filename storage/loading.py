@@ -68,6 +68,12 @@ class Rare(NamedTuple):
     ids: Collection[str | int]
 
 
+class OfPayments(NamedTuple):
+    """The purchases that these payments paid for; the answer is the rows."""
+
+    payments: Collection[str]
+
+
 class Waiting(NamedTuple):
     """The purchases of these users that wait for a payment; the answer is the rows."""
 
@@ -96,7 +102,7 @@ class People(NamedTuple):
     creators: Iterable[Creator]
 
 
-Question = AtFirst | PaidBy | Rooms | Waiting | Whole | Rare | Parties
+Question = AtFirst | OfPayments | PaidBy | Rooms | Waiting | Whole | Rare | Parties
 Loading = Generator[Question, Any, Book]
 
 T = TypeVar("T")
@@ -127,8 +133,11 @@ def loading(commands: Sequence[AnyCommand]) -> Loading:
     book.spent = found.spent
     book.rooms = {room.id: room for room in found.rooms}
     _take_gifts(book, found.gifts, found.marks)
-    if first.lots:
-        yield from _lots(book, first.lots)
+    if first.payments:
+        _take_rows(book, PURCHASE, (yield OfPayments(first.payments)))
+    charged = {row.id for row in book.purchases.values() if row.payment in first.charged}
+    if lots := first.lots | charged:
+        yield from _lots(book, lots)
     if first.buyers:
         _take_rows(book, PURCHASE, (yield Waiting(first.buyers)))
     for name in first.whole:

@@ -68,7 +68,7 @@ def _origin(command: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
         case "request_payout":
             return {"payout": outcome["payout"], "note": ""}
     names = ("purchase", "refund", "payout", "correction")
-    named = {name: command[name] for name in names if name in command}
+    named = {name: outcome[name] for name in names if name in outcome}
     return named | {"note": command.get("reason", "")}
 
 

@@ -2,7 +2,8 @@
 
 The life of a payment: the provider has the money and says so, as often as it likes and in any
 order; each thing that it says becomes one command, whose key is made of what it said. So saying it
-a hundred times changes nothing, and what does not fit any purchase ends in the suspense list.
+a hundred times changes nothing. What it means for a purchase is decided by the books
+(rules/purchases.py), and what does not fit any purchase ends in their suspense list.
 """
 
 import hashlib
@@ -16,13 +17,14 @@ from rules.commands import (
     AnyCommand,
     ChargeBack,
     FailPurchase,
-    RefundPurchase,
+    SeeRefund,
     SettlePurchase,
     Suspend,
+    WinChargeback,
 )
 from rules.outcomes import Refused, Suspended
+from rules.refusals import RefusalCode
 from rules.results import Result
-from rules.rows import Purchase
 from server.payments.contract import (
     ChargebackWon,
     ChargedBack,
@@ -37,9 +39,6 @@ from storage import Store
 log = structlog.get_logger()
 
 
-UNKNOWN_CHARGEBACK = "charged_back_unknown"
-
-
 class NotYet(Exception):
     """It belongs to a payment that we have not heard of: the provider should say it again later."""
 
@@ -48,123 +47,95 @@ async def take(
     notification: Notification, provider: str, store: Store, settlement: Settlement
 ) -> None:
     """Book what a provider said. Raises NotYet, StoreError."""
-    command = await _command(notification, provider, store)
-    if command is None:
-        return
-    result = await settlement.ask(command)
-    _tell(notification, result)
-    outcome = result.outcome
-    if isinstance(command, Suspend) and command.why == UNKNOWN_CHARGEBACK:
-        # It is on the list. But its payment may still be on the way to us, and then it must be
-        # said again, to take the coins that the payment brings.
+    command = command_of(notification, provider)
+    code = await _book(command, settlement)
+    if isinstance(command, ChargeBack) and code is RefusalCode.UNKNOWN_PURCHASE:
+        # Somebody has to look at it. But its payment may still be on the way to us, and then it
+        # must be said again, to take the coins that the payment brings. Asked in this order,
+        # nothing falls between: if nothing waits for a payment now, the books have heard of it.
+        await _book(_unknown(command), settlement)
         if await store.money.purchases(None, "pending", None, 1):
             raise NotYet("This payment is not known yet; send this again later.")
-    if not isinstance(outcome, Refused):
-        return
-    overtaken = isinstance(command, RefundPurchase) and outcome.code == "key_reused"
-    if overtaken or outcome.code in ("busy", "unavailable"):
-        raise NotYet(outcome.message)
+        await _book(command, settlement)
+    if isinstance(command, SeeRefund) and code is RefusalCode.WRONG_STATE:
+        raise NotYet("This purchase has not been paid yet; send this again later.")
 
 
-def _tell(notification: Notification, result: Result) -> None:
-    what = type(notification).__name__
-    if isinstance(result.outcome, Refused):
-        log.warning("payments.refused", what=what, code=result.outcome.code)
-    elif isinstance(result.outcome, Suspended):
-        entry, why = result.outcome.entry, result.outcome.why
-        log.error("payments.suspended", what=what, entry=entry, why=why)
-    else:
-        log.info("payments.booked", what=what, replayed=result.replayed)
+async def _book(command: AnyCommand, settlement: Settlement) -> RefusalCode | None:
+    """Why the books refused it, if they did. Raises NotYet when they were not asked."""
+    result = await settlement.ask(command)
+    _tell(type(command).__name__, result)
+    if not isinstance(result.outcome, Refused):
+        return None
+    if result.outcome.code in (RefusalCode.BUSY, RefusalCode.UNAVAILABLE):
+        raise NotYet(result.outcome.message)
+    return result.outcome.code
 
 
-async def _command(notification: Notification, provider: str, store: Store) -> AnyCommand | None:
-    actor = f"provider:{provider}"
+def _tell(what: str, result: Result) -> None:
+    match result.outcome:
+        case Refused(code=RefusalCode.NOTHING_TO_REFUND):
+            log.info("payments.nothing_new", what=what)
+        case Refused(code=code):
+            log.warning("payments.refused", what=what, code=code)
+        case Suspended(entry=entry, why=why):
+            log.error("payments.suspended", what=what, entry=entry, why=why)
+        case _:
+            log.info("payments.booked", what=what, replayed=result.replayed)
+
+
+def command_of(notification: Notification, provider: str) -> AnyCommand:
+    """What a notification asks of the books."""
     digest = hashlib.sha256(msgspec.json.encode(notification)).hexdigest()
-    key = f"{type(notification).__name__}-{digest[:32]}"
+    name = {
+        "actor": f"provider:{provider}",
+        "key": f"{type(notification).__name__}-{digest[:32]}",
+    }
     match notification:
         case Paid():
             return SettlePurchase(
-                actor=actor,
-                key=key,
+                **name,
                 purchase=notification.purchase,
                 payment=notification.payment,
                 amount_minor=notification.amount_minor,
                 currency=notification.currency,
             )
         case Declined():
-            return FailPurchase(
-                actor=actor, key=key, purchase=notification.purchase, reason=notification.reason
-            )
+            return FailPurchase(**name, purchase=notification.purchase, reason=notification.reason)
         case RefundSeen():
-            return await _refund(notification, actor, key, store)
+            return SeeRefund(
+                **name,
+                refund=f"ref_{secrets.token_hex(12)}",
+                purchase=notification.purchase,
+                payment=notification.payment,
+                refunded_minor=notification.refunded_minor,
+                currency=notification.currency,
+                reason="refunded at the payment provider",
+            )
         case ChargedBack():
-            bought = await _find(notification.purchase, notification.payment, store)
-            named = bought.id if bought else notification.purchase
-            another = _of_another(bought, notification.payment)
-            if named is not None and not another:
-                return ChargeBack(
-                    actor=actor,
-                    key=key,
-                    purchase=named,
-                    reason=notification.reason,
-                    amount_minor=notification.amount_minor,
-                    currency=notification.currency,
-                )
-            note = f"{notification.amount_minor} {notification.currency} {notification.reason}"
-            subject = f"payment {notification.payment}"
-            why = "charged_back_second" if another else UNKNOWN_CHARGEBACK
-            key = f"{key}-unknown"
-            return Suspend(actor=actor, key=key, subject=subject, why=why, note=note)
+            return ChargeBack(
+                **name,
+                purchase=notification.purchase,
+                payment=notification.payment,
+                reason=notification.reason,
+                amount_minor=notification.amount_minor,
+                currency=notification.currency,
+            )
         case ChargebackWon():
-            bought = await _find(notification.purchase, notification.payment, store)
-            subject = f"purchase {bought.id}" if bought else f"payment {notification.payment}"
-            note = "the bank gave the money back; correct by hand what should be undone"
-            return Suspend(actor=actor, key=key, subject=subject, why="chargeback_won", note=note)
+            return WinChargeback(
+                **name, purchase=notification.purchase, payment=notification.payment
+            )
         case _:
             assert_never(notification)
 
 
-async def _find(purchase: str | None, payment: str, store: Store) -> Purchase | None:
-    if purchase is not None:
-        return await store.money.purchase(purchase)
-    return await store.money.purchase_of_payment(payment)
-
-
-def _of_another(bought: Purchase | None, payment: str) -> bool:
-    """Whether this is a second payment of a purchase: its coins belong to the first."""
-    return bought is not None and bought.payment not in ("", payment)
-
-
-async def _refund(seen: RefundSeen, actor: str, key: str, store: Store) -> AnyCommand | None:
-    """A refund that was made at the provider. Its echo of our own says nothing new.
-
-    The provider says the sum so far, so what is new depends on what is booked. The key names that:
-    of two refunds which were reckoned from the same sum one is booked, and the other said again.
-    """
-    bought = await _find(seen.purchase, seen.payment, store)
-    if bought is None:
-        log.warning("payments.refund_of_nothing", payment=seen.payment)
-        return None
-    if not bought.payment:
-        raise NotYet(f"The purchase {bought.id} is {bought.status}; send this again later.")
-    new_minor = seen.refunded_minor - bought.refunded_minor
-    another = _of_another(bought, seen.payment)
-    if not another and (new_minor <= 0 or bought.status != "paid"):
-        return None
-    coins = new_minor * bought.coins // bought.price_minor
-    uneven = coins * bought.price_minor != new_minor * bought.coins
-    too_much = seen.refunded_minor > bought.price_minor
-    if another or uneven or too_much or seen.currency != bought.currency:
-        sums = f"{seen.refunded_minor} {seen.currency} of payment {seen.payment}"
-        note = f"{sums} were refunded at the provider in all"
-        subject = f"purchase {bought.id}"
-        return Suspend(actor=actor, key=key, subject=subject, why="refund_differs", note=note)
-    return RefundPurchase(
-        actor=actor,
-        key=f"refund-{bought.id}-{bought.refunded_minor}",
-        refund=f"ref_{secrets.token_hex(12)}",
-        purchase=bought.id,
-        coins=coins,
-        reason="refunded at the payment provider",
-        sent=True,
+def _unknown(command: ChargeBack) -> Suspend:
+    """A chargeback of a payment that we never heard of, for a person to look at. It has a key of
+    its own: when the payment comes, the chargeback itself is still to be booked."""
+    return Suspend(
+        actor=command.actor,
+        key=f"{command.key}-unknown",
+        subject=f"payment {command.payment}",
+        why="charged_back_unknown",
+        note=f"{command.amount_minor} {command.currency} {command.reason}",
     )

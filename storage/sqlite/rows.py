@@ -24,6 +24,7 @@ from storage.loading import (
     AtFirst,
     Beginning,
     Gifts,
+    OfPayments,
     PaidBy,
     Parties,
     People,
@@ -145,6 +146,8 @@ def answer(connection: Connection, question: Question) -> Any:
             return _people(connection, question)
         case Rare(table, ids):
             return rows_of(connection, table, _BY_ID.format(table=table.name), (_json(ids),))
+        case OfPayments(payments):
+            return rows_of(connection, PURCHASE, _OF_PAYMENTS, (_json(payments),))
         case Waiting(users):
             return rows_of(connection, PURCHASE, _WAITING, (_json(users),))
         case Whole(table):
@@ -198,6 +201,8 @@ def _people(connection: Connection, question: Parties) -> People:
 
 
 _BY_ID = "{table} WHERE id IN (SELECT value FROM json_each(?))"
+_OF_PAYMENTS = """purchase INDEXED BY purchase_by_payment
+WHERE payment IN (SELECT value FROM json_each(?)) AND payment <> ''"""
 _WAITING = """purchase INDEXED BY purchase_waiting
 WHERE user IN (SELECT value FROM json_each(?)) AND status = 'pending'"""
 """By itself SQLite would go through everybody's purchases that wait."""

@@ -283,6 +283,76 @@ TABLES = {
         chargeback p1              | ok coins=67 amount_minor=64 debt_coins=0 \
                                    | ada=0 .sales=0 .clearing=0 .sold=0 p1.refunded_coins=33
     """,
+    "a dispute is about all of it, or about the rest after a part was refunded": """
+        policy
+        start ada p1
+        paid p1
+        chargeback p1 amount_minor=94 currency=USD | ok why=chargeback_differs | p1.status=paid
+        chargeback p1 amount_minor=95 currency=EUR | ok why=chargeback_differs | p1.status=paid
+        refund p1 coins=20         | ok amount_minor=19
+        chargeback p1 amount_minor=75 currency=USD | ok why=chargeback_differs | ada=80
+        chargeback p1 amount_minor=77 currency=USD | ok why=chargeback_differs | ada=80
+        chargeback p1 amount_minor=19 currency=USD | ok why=chargeback_differs | ada=80
+        chargeback p1 amount_minor=76 currency=USD | ok coins=80 amount_minor=76 debt_coins=0 \
+                                   | ada=0 .sales=0 .clearing=0 .sold=0 p1.status=charged_back
+        start bob p2
+        paid p2
+        refund p2 coins=20         | ok amount_minor=19
+        chargeback p2 amount_minor=95 currency=USD | ok coins=80 amount_minor=76 | bob=0
+    """,
+    "of what a provider gave back, what is news is booked": """
+        policy
+        start ada p1
+        seen p1 19                 | -wrong_state status=pending
+        seen p9                    | -unknown_purchase
+        seen null payment=x        | -unknown_purchase
+        paid p1 payment=x
+        seen p1 19 payment=x key=a | ok coins=20 amount_minor=19 balance_coins=80 debt_coins=0 \
+                                   | ada=80 p1.refunded_minor=19 refund.status=sent .sales=76
+        seen p1 19 payment=x key=a | replay coins=20             | ada=80
+        seen p1 19 payment=x       | -nothing_to_refund          | ada=80
+        seen p1 10 payment=x       | -nothing_to_refund          | ada=80
+        seen null 38 payment=x     | ok coins=20 amount_minor=19 | ada=60 p1.refunded_coins=40
+        refund p1 coins=10         | ok amount_minor=9           | p1.refunded_minor=47
+        seen p1 47 payment=x       | -nothing_to_refund          | ada=50
+        seen p1 48 payment=x       | ok why=refund_differs       | ada=50
+        seen p1 96 payment=x       | ok why=refund_differs       | ada=50
+        seen p1 66 payment=x currency=EUR | ok why=refund_differs | ada=50
+        seen p1 19 payment=y       | ok why=refund_differs       | ada=50 p1.refunded_minor=47
+        seen p1 95 payment=x       | ok coins=50 amount_minor=48 | ada=0 p1.status=refunded
+        seen p1 95 payment=x       | -nothing_to_refund
+        start bob p2
+        paid p2 payment=z
+        chargeback p2
+        seen p2 19 payment=z       | -nothing_to_refund          | bob=0 bob.debt=0
+        start eve p3
+        fail p3
+        seen p3 19                 | -wrong_state status=failed
+    """,
+    "what was spent of a refund that a provider tells is owed": """
+        policy limits.first_day_coins=0
+        room r1 cleo
+        start ada p1
+        paid p1
+        gift ada cake quantity=4
+        seen p1 19                 | ok coins=20 debt_coins=20 balance_coins=0 | ada.debt=-20
+    """,
+    "a chargeback is of the purchase that the payment paid": """
+        policy
+        start ada p1
+        chargeback null payment=x  | -unknown_purchase
+        paid p1 payment=x
+        chargeback null payment=y  | -unknown_purchase          | ada=100
+        chargeback p1 payment=y amount_minor=95 currency=USD | ok why=charged_back_second | ada=100
+        chargeback null payment=x  | ok coins=100               | ada=0 p1.status=charged_back
+        chargeback null payment=x  | replay coins=0
+        won p1 payment=x           | ok why=chargeback_won      | ada=0 entry.settled_by=
+        won null payment=x         | ok why=chargeback_won
+        won null payment=z         | ok why=chargeback_won
+        start ada p2
+        chargeback p2 payment=v    | ok coins=0                 | p2.parked=fraudulent
+        paid p2 payment=v          | ok coins=0                 | p2.status=charged_back ada=0
+    """,
     "one pays only for gifts of the lot that was charged back": """
         policy limits.first_day_coins=0 clawback=full
         room r1 cleo

@@ -12,8 +12,17 @@ from kit.building.buying import HOOK, buy, now_ms, order, paid, purchase, signed
 from kit.servers.http_asking import get, post, refused
 from kit.servers.serving import live
 from reliability.books import check_audit
-from server.payments import ChargebackWon, ChargedBack, Declined, Paid, RefundSeen, Sandbox
+from server.payments import (
+    ChargebackWon,
+    ChargedBack,
+    Declined,
+    Paid,
+    RefundSeen,
+    Sandbox,
+    notifications,
+)
 from server.payments.signing import sign
+from server.settlement import Settlement
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -243,19 +252,47 @@ async def test_a_refund_made_at_the_provider_is_booked_and_not_sent_back_to_it(s
 
 
 async def test_growing_refunds_that_come_at_once_add_up_to_the_last(stage):
-    """The provider says the sum so far: two of them must not be added to each other."""
+    """The provider says the sum so far: what is news of it is decided within the transaction, so
+    they are not added to each other, and none has to be said again."""
     made = await buy(stage)
-    sums = [10, 30, 60, 30, 10, 60]
-    for _ in range(10):
-        answers = await asyncio.gather(
-            *(tell(stage.server.http, given_back(made, minor)) for minor in sums)
-        )
-        assert {answer.status_code for answer in answers} <= {200, 503}
-        if all(answer.status_code == 200 for answer in answers):
-            break
+    sums = [10, 30, 60, 30, 10, 60] * 5
+    await asyncio.gather(*(say(stage, given_back(made, minor)) for minor in sums))
     now = await purchase(stage, made)
     assert (now["refunded_minor"], now["refunded_coins"]) == (60, 60)
     assert await stage.coins("ann") == 40
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_refund_that_comes_with_its_payment_is_booked_or_said_again(stage, named):
+    """Both are on their way at once, and the refund may name no purchase."""
+    for _ in range(5):
+        made = await order(stage)
+        changed = {} if named else {"purchase": None}
+        told = [paid(made), given_back(made, 30, **changed)]
+        answers = await asyncio.gather(*(tell(stage.server.http, said) for said in told))
+        if answers[1].status_code == 200 and named:
+            assert (await purchase(stage, made))["refunded_minor"] == 30
+        await say(stage, given_back(made, 30, **changed))
+        assert (await purchase(stage, made))["refunded_minor"] == 30
+
+
+@pytest.mark.parametrize("kind", ["paid", "declined", "refunded", "charged back", "won"])
+async def test_what_meets_a_full_queue_is_said_again(stage, kind):
+    made = await order(stage)
+    node = stage.server.node
+    full = Settlement(
+        node.store, node.hub.deliver, node.clock, node.metrics, queue_max=0, batch_max=1
+    )
+    said = {
+        "paid": paid(made),
+        "declined": Declined(purchase=made["purchase"], reason="no"),
+        "refunded": given_back(made, 30),
+        "charged back": taken_back(made),
+        "won": ChargebackWon(purchase=made["purchase"], payment="x"),
+    }[kind]
+    with pytest.raises(notifications.NotYet):
+        await notifications.take(said, "sandbox", node.store, full)
+    assert (await purchase(stage, made))["status"] == "pending"
 
 
 async def test_the_echo_of_our_own_refund_says_nothing_new(stage):

@@ -44,7 +44,7 @@ PURCHASES = Question(
     WITH rare AS ({RARE}), said AS MATERIALIZED (
       SELECT *, outcome ->> 'purchase' AS purchase, outcome ->> 'coins' AS coins FROM rare
       WHERE kind IN ('start_purchase', 'attach_checkout', 'settle_purchase', 'fail_purchase',
-                     'refund_purchase', 'charge_back')
+                     'refund_purchase', 'see_refund', 'charge_back')
     ), story AS (
       SELECT purchase, max(id) FILTER (WHERE kind = 'start_purchase') AS started,
              count(*) FILTER (WHERE kind = 'start_purchase') AS starts,
@@ -145,7 +145,8 @@ REFUNDS = Question(
     WITH rare AS ({RARE}), said AS MATERIALIZED (
       SELECT outcome ->> 'refund' AS refund, outcome ->> 'purchase' AS purchase,
              outcome ->> 'user' AS user, outcome ->> 'coins' AS coins, at_ms,
-             outcome ->> 'amount_minor' AS amount_minor, body ->> 'sent' AS sent FROM rare
+             outcome ->> 'amount_minor' AS amount_minor, id, kind, body,
+             kind = 'see_refund' OR coalesce(body ->> 'sent', 0) AS sent FROM rare
       WHERE what = 'purchase_refunded'
     ), sent AS MATERIALIZED (SELECT outcome ->> 'refund' AS refund FROM rare
                              WHERE what = 'refund_marked_sent')
@@ -155,6 +156,12 @@ REFUNDS = Question(
       IS NOT (s.purchase, s.user, s.coins, s.amount_minor, s.at_ms,
               iif(s.sent OR s.amount_minor = 0 OR s.refund IN (SELECT refund FROM sent),
                   'sent', 'requested'))
+    UNION ALL
+    SELECT printf('%s was refunded %d with command %d, the provider said %d in all', purchase,
+                  so_far, id, told)
+    FROM (SELECT *, body ->> 'refunded_minor' AS told,
+                 sum(amount_minor) OVER (PARTITION BY purchase ORDER BY id) AS so_far FROM said)
+    WHERE kind = 'see_refund' AND so_far <> told
     UNION ALL
     SELECT printf('the refund %s of %d coins was never decided', id, coins)
     FROM refund WHERE id NOT IN (SELECT refund FROM said)
@@ -284,7 +291,8 @@ SUSPENSE = Question(
     WITH listed AS MATERIALIZED (
       SELECT c.id, c.kind, c.body, c.outcome, b.at_ms
       FROM command AS c CROSS JOIN batch AS b ON b.id = c.batch
-      WHERE c.kind IN ('suspend', 'settle_purchase', 'charge_back', 'record_payout_result')
+      WHERE c.kind IN ('suspend', 'settle_purchase', 'see_refund', 'charge_back',
+                       'win_chargeback', 'record_payout_result')
         AND c.outcome ->> 'kind' = 'suspended' AND c.outcome ->> 'again' IS NULL
     ), settled AS MATERIALIZED (
       SELECT id, actor, body ->> 'note' AS note, CAST(outcome ->> 'entry' AS INTEGER) AS entry
@@ -296,8 +304,15 @@ SUSPENSE = Question(
               coalesce(d.note, ''), CASE l.kind WHEN 'suspend' THEN l.body ->> 'note'
         WHEN 'settle_purchase' THEN printf('%d %s by payment %s', l.body ->> 'amount_minor',
                                            l.body ->> 'currency', l.body ->> 'payment')
-        WHEN 'charge_back' THEN iif(s.why = 'refunded_before',
-          'charged back after it was refunded: ', '') || (l.body ->> 'reason')
+        WHEN 'see_refund' THEN printf('%d %s of payment %s were refunded at the provider in all',
+          l.body ->> 'refunded_minor', l.body ->> 'currency', l.body ->> 'payment')
+        WHEN 'charge_back' THEN CASE s.why
+          WHEN 'refunded_before' THEN 'charged back after it was refunded: '
+          WHEN 'charged_back_second' THEN coalesce(nullif(l.body ->> 'amount_minor', 0)
+            || ' ' || (l.body ->> 'currency') || ' ', '')
+          ELSE '' END || (l.body ->> 'reason')
+        WHEN 'win_chargeback'
+          THEN 'the bank gave the money back; correct by hand what should be undone'
         ELSE printf('the bank says %s: %s', iif(l.body ->> 'paid', 'paid', 'rejected'),
                     l.body ->> 'reference') END)
     UNION ALL

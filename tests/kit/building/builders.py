@@ -38,6 +38,7 @@ from rules.commands import (
     ReverseGifts,
     RevokeToken,
     RotateEndpoint,
+    SeeRefund,
     SendGift,
     SetEndpoint,
     SetLimits,
@@ -48,6 +49,7 @@ from rules.commands import (
     StartPurchase,
     Suspend,
     Unfreeze,
+    WinChargeback,
 )
 from rules.policy import UNBOUNDED, PayoutRules, Policy, ReviewRules, SpendingLimits
 from rules.review import PayoutFacts
@@ -179,8 +181,24 @@ def refund_sent(refund: str = "f1", **fields: Any) -> RefundSent:
     return RefundSent(refund=refund, **_provider() | fields)
 
 
-def charge_back(purchase: str = "p1", **fields: Any) -> ChargeBack:
+def see_refund(purchase: str | None = "p1", refunded_minor: int = 19, **fields: Any) -> SeeRefund:
+    """The provider gave back the price of 20 coins of the small bundle."""
+    defaults = _provider() | {
+        "refund": f"refund-{next(_numbers)}",
+        "payment": f"payment-{purchase}",
+        "currency": "USD",
+        "reason": "refunded at the provider",
+    }
+    return SeeRefund(purchase=purchase, refunded_minor=refunded_minor, **defaults | fields)
+
+
+def charge_back(purchase: str | None = "p1", **fields: Any) -> ChargeBack:
     return ChargeBack(purchase=purchase, **_provider() | {"reason": "fraudulent"} | fields)
+
+
+def win_chargeback(purchase: str | None = "p1", **fields: Any) -> WinChargeback:
+    defaults = _provider() | {"payment": f"payment-{purchase}"}
+    return WinChargeback(purchase=purchase, **defaults | fields)
 
 
 def suspend(subject: str = "payment x", why: str = "unknown", **fields: Any) -> Suspend:

@@ -21,6 +21,7 @@ PURCHASES = ["p1", "p2", "p3", "newest"]
 keys = st.integers(0, 300).map("k{}".format)
 """Hypothesis likes to repeat itself: most histories use some key twice."""
 users, rooms, purchases = map(st.sampled_from, (USERS, ROOMS, PURCHASES))
+maybe_purchases = st.sampled_from([*PURCHASES, None, None])
 givers, earners = st.sampled_from(["ada", "ada", "bob"]), st.sampled_from(["cleo", "cleo", "dora"])
 gift_ids = st.just("newest") | st.builds("{}:{}".format, rooms, st.integers(1, 9))
 some_coins = st.sampled_from([None, 1, 7, 30, 100, 0, 10_000])
@@ -103,7 +104,21 @@ def about_money() -> dict[str, st.SearchStrategy[AnyCommand]]:
         "fail": st.builds(b.fail_purchase, purchases, key=keys),
         "refund": st.builds(b.refund_purchase, purchases, some_coins, key=keys, sent=st.booleans()),
         "sent": st.builds(b.refund_sent, st.just("newest"), key=keys),
+        "refund seen": st.builds(
+            b.see_refund,
+            maybe_purchases,
+            st.sampled_from([19, 19, 38, 95, 10, 96]),
+            payment=payments,
+            currency=currencies,
+            key=keys,
+        ),
         "charge back": st.builds(b.charge_back, purchases, key=keys),
+        "charge a payment back": st.builds(
+            b.charge_back, maybe_purchases, payment=payments, key=keys
+        ),
+        "win a chargeback": st.builds(
+            b.win_chargeback, maybe_purchases, payment=payments, key=keys
+        ),
         "suspend": st.builds(b.suspend, key=keys),
         "settle suspense": st.builds(b.settle_suspense, st.just(0), key=keys),
         "propose": st.builds(
@@ -246,6 +261,17 @@ AFTER_THE_START: dict[str, list[list[AnyCommand]]] = {
     "a retraction after the chargeback": [[b.charge_back("p1")], [b.retract("r1:3")]],
     "a chargeback after the retraction": [[b.retract("r1:3")], [b.charge_back("p1")]],
     "both in one batch": [[b.charge_back("p1"), b.retract("r1:4"), b.retract("r1:3")]],
+    "a refund that the provider tells": [
+        [b.see_refund("p1", 19, payment="pay-1")],
+        [b.see_refund(None, 38, payment="pay-1"), b.see_refund(None, 38, payment="pay-1")],
+        [b.see_refund("p1", 39, payment="pay-1"), b.see_refund(None, 38, payment="pay-2")],
+        [b.settle_purchase("p2", payment="pay-2"), b.see_refund(None, 19, payment="pay-2")],
+    ],
+    "a chargeback of a payment": [
+        [b.charge_back(None, payment="pay-1"), b.win_chargeback(None, payment="pay-1")],
+        [b.charge_back(None, payment="pay-2")],
+        [b.settle_purchase("p2", payment="pay-2"), b.charge_back(None, payment="pay-2")],
+    ],
     "a chargeback before the payment": [[b.charge_back("p2")], [b.settle_purchase("p2")]],
     "a payment and its chargeback at once": [
         [b.settle_purchase("p2"), b.gift("bob", "cake", quantity=3), b.charge_back("p2")]

@@ -95,6 +95,11 @@ def _charge_back(connection: sqlite3.Connection) -> None:
     book(connection, b.suspend(), now_ms=now_ms + 4)
     entry = connection.execute("SELECT max(id) FROM suspense").fetchone()[0]
     book(connection, b.settle_suspense(entry), now_ms=now_ms + 5)
+    seen = [b.see_refund("p1", 28), b.see_refund(None, 28, payment="payment-p1")]
+    seen += [b.see_refund("p1", 30), b.see_refund("p0"), b.win_chargeback("p2")]
+    other = {"payment": "other", "amount_minor": 95, "currency": "USD"}
+    told = [b.charge_back("p1", **other), b.charge_back(None, **other), b.win_chargeback("p0")]
+    book(connection, *seen, *told, now_ms=now_ms + 6)
 
 
 def _correct(connection: sqlite3.Connection) -> None:

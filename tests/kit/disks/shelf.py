@@ -20,6 +20,7 @@ from storage.loading import (
     AtFirst,
     Beginning,
     Gifts,
+    OfPayments,
     PaidBy,
     Parties,
     People,
@@ -65,6 +66,9 @@ class Shelf:
                 return self._taken("rooms", ids)
             case Rare(table, ids):
                 return self._taken(table.shelf, ids)
+            case OfPayments(payments):
+                rows = self.all.purchases.values()
+                return self._taken("purchases", [p.id for p in rows if p.payment in payments])
             case Waiting(users):
                 rows = self.all.purchases.values()
                 waiting = [p.id for p in rows if p.status == "pending" and p.user in users]

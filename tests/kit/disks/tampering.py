@@ -100,6 +100,14 @@ HISTORY = [
         "journal legs purchases refunds",
     ),
     (
+        "a refund of more than the provider told",
+        (
+            "UPDATE command SET body = json_set(body, '$.refunded_minor', 27)"
+            " WHERE kind = 'see_refund' AND outcome ->> 'kind' = 'purchase_refunded'"
+        ),
+        "journal refunds replay",
+    ),
+    (
         "the answer of a payout",
         (
             "UPDATE command SET outcome = json_set(outcome, '$.amount_minor', 61)"

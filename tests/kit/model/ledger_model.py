@@ -37,7 +37,8 @@ NOT_CONTENT = {
     "open_room": {"epoch"},
     "start_purchase": {"purchase", "adult"},
     "refund_purchase": {"refund"},
-    "request_payout": {"flags"},
+    "see_refund": {"refund"},
+    "request_payout": {"facts", "flags"},
 }
 """What may differ between two tries of one wish, besides the key."""
 
@@ -86,8 +87,8 @@ class Model(MoneyModel):
                 return self.fail(purchase)
             case c.RefundSent(refund=refund):
                 return self.refund_sent(refund)
-            case c.ChargeBack(purchase=purchase):
-                return self.charge_back(purchase)
+            case c.ChargeBack():
+                return self.charge_back(command)
             case c.RecordPayoutResult():
                 return self.record(command)
             case c.Freeze(user=user) | c.Unfreeze(user=user):
@@ -112,6 +113,8 @@ class Model(MoneyModel):
                 return self.grant(user, coins, now_ms)
             case c.StartPurchase():
                 return self.start(command)
+            case c.SeeRefund():
+                return self.see_refund(command)
             case c.RefundPurchase():
                 return self.refund(command)
             case c.ProposeCorrection():

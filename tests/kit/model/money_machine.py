@@ -87,9 +87,20 @@ class MoneyRules(RuleBasedStateMachine):
     def send_a_refund(self, back: int) -> None:
         self.say(builders.refund_sent(self.newest(self.model.refunds, back, "f-unknown")))
 
+    @rule(id=purchases, minor=st.sampled_from([19, 38, 76, 95, 10, 96]), named=st.booleans())
+    def see_refunds(self, id: str, minor: int, named: bool) -> None:
+        payment = f"payment-{id}"
+        seen = builders.see_refund(id if named else None, minor, payment=payment)
+        self.say(seen, builders.see_refund(None, minor + 19, payment=payment), seen)
+
     @rule(target=used, id=purchases)
     def charge_back(self, id: str) -> Any:
         return self.say(builders.charge_back(id))
+
+    @rule(id=purchases, minor=st.sampled_from([95, 76, 57, 30]), other=st.sampled_from(["", "b"]))
+    def charge_a_payment_back(self, id: str, minor: int, other: str) -> None:
+        told = {"payment": f"payment-{id}{other}", "amount_minor": minor, "currency": "USD"}
+        self.say(builders.charge_back(None, **told), builders.charge_back(id, **told))
 
     @rule(id=purchases, user=users, times=st.integers(1, 4))
     def spend_and_charge_back_in_one_batch(self, id: str, user: str, times: int) -> None:

@@ -256,14 +256,44 @@ class MoneyModel:
             return "refused", "invalid"
         if coins > left:
             return "refused", "refund_too_large"
+        return self.give_back(command.purchase, coins, command.refund, "requested")
+
+    def give_back(self, id: str, coins: int, refund: str, status: str) -> Answer:
+        bought = self.purchases[id]
         bought["refunded"] += coins
         in_all = bought["price"] * bought["refunded"] // bought["coins"]
         money, bought["money_back"] = in_all - bought["money_back"], in_all
-        debt = self.take_bought(bought, command.purchase, coins)
+        debt = self.take_bought(bought, id, coins)
         if bought["refunded"] == bought["coins"]:
             bought["status"] = "refunded"
-        self.refunds[command.refund] = "requested" if money else "sent"
-        return "refunded", command.purchase, coins, money, self.coins(bought["user"]), debt
+        self.refunds[refund] = status if money else "sent"
+        return "refunded", id, coins, money, self.coins(bought["user"]), debt
+
+    def named(self, purchase: str | None, payment: str | None) -> str | None:
+        """The purchase that a provider means."""
+        if purchase is not None:
+            return purchase if purchase in self.purchases else None
+        return next((id for id, p in self.purchases.items() if p["payment"] == payment), None)
+
+    def see_refund(self, command: c.SeeRefund) -> Answer:
+        """The provider says the sum so far; only whole coins of the payment itself are booked."""
+        id = self.named(command.purchase, command.payment)
+        if id is None:
+            return "refused", "unknown_purchase"
+        bought = self.purchases[id]
+        if not bought["payment"]:
+            return "refused", "wrong_state"
+        if bought["payment"] != command.payment:
+            return self.suspend("refund_differs")
+        news = command.refunded_minor - bought["money_back"]
+        if news <= 0 or bought["status"] != "paid":
+            return "refused", "nothing_to_refund"
+        coins = news * bought["coins"] / bought["price"]
+        if command.refunded_minor == bought["price"]:
+            coins = bought["coins"] - bought["refunded"]
+        if command.refunded_minor > bought["price"] or coins % 1 or command.currency != "USD":
+            return self.suspend("refund_differs")
+        return self.give_back(id, int(coins), command.refund, "sent")
 
     def refund_sent(self, id: str) -> tuple[Answer, bool]:
         if id not in self.refunds:
@@ -271,12 +301,20 @@ class MoneyModel:
         before, self.refunds[id] = self.refunds[id], "sent"
         return ("sent", id), before == "sent"
 
-    def charge_back(self, id: str) -> tuple[Answer, bool]:
-        bought = self.purchases.get(id)
-        if bought is None:
+    def charge_back(self, command: c.ChargeBack) -> tuple[Answer, bool]:
+        id = self.named(command.purchase, command.payment)
+        if id is None:
+            if command.purchase is None:
+                return ("refused", "unknown_purchase"), False
             return self.suspend("unknown_purchase"), False
+        bought = self.purchases[id]
+        if command.payment and bought["payment"] not in (None, command.payment):
+            return self.suspend("charged_back_second"), False
         if bought["status"] == "charged_back" or bought["parked"]:
             return ("charged_back", id, 0, 0, 0, {}), True
+        rest = bought["price"] - bought["money_back"]
+        if command.amount_minor not in (None, bought["price"], rest):
+            return self.suspend("chargeback_differs"), False
         if bought["status"] == "refunded":
             return self.suspend("refunded_before"), False
         if bought["status"] != "paid":
