@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from kit.building import builders
-from kit.model.money_model import Answer, MoneyModel, said_of_money
+from kit.model.money_model import Answer, MoneyModel
+from kit.model.said import said_of_money
 from rules import commands as c
 from rules.outcomes import (
     GiftAccepted,
