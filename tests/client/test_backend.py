@@ -167,6 +167,9 @@ async def test_users(server: Live, heard: Heard, backend: Backend) -> None:
     assert [u.user for u in await heard.items(backend.users.search("be", frozen=True))] == ["bea"]
     assert not (await heard.whole(backend.users.unfreeze("bea"))).frozen
     assert (await heard.whole(backend.users.show("bea"))).gifted_coins == 0
+    for end in (None, 2**52):
+        wish = backend.users.revoke_token(f"t{end}", reason="leaked", expires_ms=end)
+        assert (await heard.whole(wish)).expires_ms == end
     paused = await heard.whole(of_user(server, heard, "bea").users.pause("bea", 1))
     assert paused.until_ms > 0
     assert b"bea" in await backend.users.export("bea")

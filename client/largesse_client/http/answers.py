@@ -47,6 +47,12 @@ class Overlay(Answer, frozen=True, kw_only=True):
     url: str
 
 
+class RevokedToken(Answer, frozen=True, kw_only=True):
+    jti: str
+    expires_ms: int | None
+    """Until when it is remembered; None for ever."""
+
+
 class CatalogueGift(Answer, frozen=True, kw_only=True):
     id: str
     name: str

@@ -85,9 +85,9 @@ class Rooms:
         """Who gave most, now or as of any seq of the log."""
         return await self._ask.get(BoardPage, at("rooms", room, "board"), limit=limit, as_of=as_of)
 
-    async def overlay(self, room: str) -> Overlay:
+    async def overlay(self, room: str, *, key: str | None = None) -> Overlay:
         """A link for a browser source in OBS. The one that was made before stops working."""
-        return await self._ask.change(Overlay, "POST", at("overlays"), {"room": room})
+        return await self._ask.change(Overlay, "POST", at("overlays"), {"room": room}, key=key)
 
 
 class Gifts:

@@ -13,6 +13,7 @@ from largesse_client.http.answers import (
     Limits,
     Paused,
     Reversed,
+    RevokedToken,
     StatementLine,
     UserLine,
     UserState,
@@ -96,6 +97,16 @@ class Users:
 
     async def unfreeze(self, user: str, *, key: str | None = None) -> Frozen:
         return await self._ask.change(Frozen, "POST", at("users", user, "unfreeze"), key=key)
+
+    async def revoke_token(
+        self, jti: str, *, reason: str, expires_ms: int | None = None, key: str | None = None
+    ) -> RevokedToken:
+        """Refuse tokens with this `jti` from now on, until they end by themselves or for ever, and
+        close who is connected with one."""
+        body: dict[str, str | int] = {"jti": jti, "reason": reason}
+        if expires_ms is not None:
+            body["expires_ms"] = expires_ms
+        return await self._ask.change(RevokedToken, "POST", at("tokens", "revoke"), body, key=key)
 
     async def export(self, user: str) -> bytes:
         """Everything that is kept about a user, as a file of JSON."""
