@@ -5,6 +5,7 @@ unchanged (same key), `new` that the key is spent and a new attempt needs a new 
 """
 
 from enum import IntEnum, StrEnum
+from typing import assert_never
 
 
 class Retry(StrEnum):
@@ -47,24 +48,43 @@ class Code(StrEnum):
     GIFT_UNAVAILABLE = "gift_unavailable"
 
 
-_SAME = {Code.RATE_LIMITED, Code.BUSY, Code.UNAVAILABLE}
-_NEW = {
-    Code.INSUFFICIENT_COINS,
-    Code.LIMIT_PER_GIFT,
-    Code.LIMIT_DAILY,
-    Code.LIMIT_WEEKLY,
-    Code.LIMIT_MONTHLY,
-    Code.GIFTING_PAUSED,
-    Code.NOT_OF_AGE,
-    Code.ACCOUNT_FROZEN,
-    Code.ROOM_CLOSED,
-    Code.GIFT_UNAVAILABLE,
-}
+def _retry(code: Code) -> Retry:
+    match code:
+        case (
+            Code.MALFORMED
+            | Code.UNKNOWN_TYPE
+            | Code.TOO_LARGE
+            | Code.NOT_JOINED
+            | Code.UNKNOWN_ROOM
+            | Code.UNKNOWN_GIFT
+            | Code.BAD_QUANTITY
+            | Code.BAD_RECIPIENT
+            | Code.PRICE_CHANGED
+            | Code.KEY_REUSED
+            | Code.FORBIDDEN
+            | Code.SELF_GIFT
+        ):
+            return Retry.FIX
+        case Code.RATE_LIMITED | Code.BUSY | Code.UNAVAILABLE:
+            return Retry.SAME
+        case (
+            Code.INSUFFICIENT_COINS
+            | Code.LIMIT_PER_GIFT
+            | Code.LIMIT_DAILY
+            | Code.LIMIT_WEEKLY
+            | Code.LIMIT_MONTHLY
+            | Code.GIFTING_PAUSED
+            | Code.NOT_OF_AGE
+            | Code.ACCOUNT_FROZEN
+            | Code.ROOM_CLOSED
+            | Code.GIFT_UNAVAILABLE
+        ):
+            return Retry.NEW
+        case _:
+            assert_never(code)
 
-RETRY: dict[str, Retry] = {
-    code.value: Retry.SAME if code in _SAME else Retry.NEW if code in _NEW else Retry.FIX
-    for code in Code
-}
+
+RETRY: dict[str, Retry] = {code.value: _retry(code) for code in Code}
 
 
 class CloseCode(IntEnum):

@@ -13,7 +13,7 @@ import orjson
 from rules.catalogue import Gift
 from rules.commands import SendGift
 from rules.outcomes import ComboShown
-from rules.rows import Room
+from rules.rows import GiftRecord, Room
 
 
 class Event(NamedTuple):
@@ -89,29 +89,20 @@ def gift_body(
 
 
 def retracted_body(
-    *,
-    seq: int,
-    at_ms: int,
-    gift_id: str,
-    gift_seq: int,
-    source: dict[str, Any],
-    recipient: str,
-    recipient_name: str,
-    gift: str,
-    coins: int,
-    from_total: int | None,
+    gift: GiftRecord, *, seq: int, at_ms: int, source: dict[str, Any], from_total: int | None
 ) -> bytes:
+    id = gift_id(gift.room, gift.seq)
     body: dict[str, Any] = {
         "kind": "gift_retracted",
         "seq": seq,
-        "id": gift_id,
+        "id": id,
         "at_ms": at_ms,
-        "gift_id": gift_id,
-        "gift_seq": gift_seq,
+        "gift_id": id,
+        "gift_seq": gift.seq,
         "from": source,
-        "to": {"id": recipient, "name": recipient_name},
-        "gift": gift,
-        "coins": coins,
+        "to": {"id": gift.recipient, "name": gift.recipient_name},
+        "gift": gift.gift,
+        "coins": gift.coins,
     }
     if from_total is not None:
         body["from_total"] = from_total

@@ -356,18 +356,7 @@ def _log_retraction(book: Book, gift: GiftRecord, number: int, now_ms: int) -> e
         level = 0 if sender.level_hidden else level_of(sender.gifted_coins)
         source = events.giver(sender.id, member.name, level)
         from_total = member.coins
-    body = events.retracted_body(
-        seq=seq,
-        at_ms=now_ms,
-        gift_id=events.gift_id(gift.room, gift.seq),
-        gift_seq=gift.seq,
-        source=source,
-        recipient=gift.recipient,
-        recipient_name=gift.recipient_name,
-        gift=gift.gift,
-        coins=gift.coins,
-        from_total=from_total,
-    )
+    body = events.retracted_body(gift, seq=seq, at_ms=now_ms, source=source, from_total=from_total)
     kind, total_coins = "gift_retracted", room.total_coins
     event = events.Event(room.id, seq, number, kind, -gift.coins, total_coins, body)
     book.log(event)
