@@ -157,13 +157,20 @@ def free_port() -> int:
 class ServerProcess:
     """`largesse serve` in a process of its own, on a port that stays the same over restarts."""
 
-    def __init__(self, folder: Path, wrapper: list[str] | None = None, **flags: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        wrapper: list[str] | None = None,
+        code: Path = Path(__file__).parents[3],
+        **flags: Any,
+    ) -> None:
         self.database = f"sqlite:///{folder / 'books.db'}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.token_secret, self.api_key = SECRET, API_KEY
         self.log = folder / "server.log"
         self._wrapper = wrapper or []
+        self._code = code
         self._flags = {"log-level": "warning", "drain-ms": 50} | flags
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -185,7 +192,7 @@ class ServerProcess:
                 env=os.environ | secrets,
                 stdout=log,
                 stderr=log,
-                cwd=Path(__file__).parents[3],
+                cwd=self._code,
             )
         try:
             self._wait_until_ready(began + within_s)
