@@ -60,16 +60,18 @@ class MoneyReads(Protocol):
     async def user(self, id: str) -> User | None: ...
 
     async def users(self, search: str, frozen: bool | None, after: str, limit: int) -> list[User]:
-        """Users whose id or name holds this text, in order of id, after this id."""
+        """Users whose id or name holds this text, whatever the case of ASCII letters; in order of
+        id, after this id."""
 
     async def creator(self, id: str) -> Creator | None: ...
 
     async def due_creators(self, last_day: int, limit: int) -> list[str]:
-        """Creators with pending diamonds of this UTC day or before."""
+        """Creators with pending diamonds of this UTC day or before, in any order."""
 
     async def purchase(self, id: str) -> Purchase | None: ...
 
-    async def purchase_of_payment(self, payment: str) -> Purchase | None: ...
+    async def purchase_of_payment(self, payment: str) -> Purchase | None:
+        """None for an empty `payment`: what is not paid has none."""
 
     async def purchases(
         self, user: str | None, status: str | None, before: tuple[int, str] | None, limit: int
@@ -77,7 +79,8 @@ class MoneyReads(Protocol):
         """`before` is (started_ms, id)."""
 
     async def open_checkouts(self, from_ms: int, to_ms: int, limit: int) -> list[Purchase]:
-        """Pending purchases with a checkout, started in that time."""
+        """Pending purchases with a checkout, started in that time (both ends belong to it), oldest
+        first."""
 
     async def unstarted(
         self, provider: str, from_ms: int, after: tuple[int, str] | None, limit: int
@@ -116,9 +119,11 @@ class MoneyReads(Protocol):
     async def creator_board(
         self, creator: str, from_day: int, limit: int
     ) -> tuple[int, list[BoardLine]]:
-        """The number of the newest command, and the creator's givers since that UTC day."""
+        """The number of the newest command, and the creator's givers since that UTC day, by their
+        newest names, best first; ties go to who was there first."""
 
-    async def earnings(self, creator: str, from_day: int, to_day: int) -> list[EarningLine]: ...
+    async def earnings(self, creator: str, from_day: int, to_day: int) -> list[EarningLine]:
+        """By day and gift; both days belong to the period."""
 
     async def gifts_of(self, user: str, from_ms: int, to_ms: int, limit: int) -> list[GiftLine]:
         """Gifts of that time (`to_ms` excluded) that were not retracted, oldest first."""

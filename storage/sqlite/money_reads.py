@@ -120,7 +120,7 @@ def _open_checkouts(
         connection,
         PURCHASE,
         "status = 'pending' AND checkout <> '' AND started_ms BETWEEN ? AND ?"
-        " ORDER BY started_ms LIMIT ?",
+        " ORDER BY started_ms, id LIMIT ?",
         (from_ms, to_ms, limit),
     )
 
@@ -214,10 +214,13 @@ def _endpoints(connection: sqlite3.Connection) -> list[Endpoint]:
 def _creator_board(
     connection: sqlite3.Connection, creator: str, from_day: int, limit: int
 ) -> tuple[int, list[BoardLine]]:
-    """The newest command that the board is as of, and its lines. Ties go to who was there first."""
+    """The newest command that the board is as of, and its lines. Ties go to who was there first.
+
+    With one max(), SQLite takes what is not aggregated from the row that has it: the newest name.
+    """
     with one_moment(connection):
         rows = connection.execute(
-            "SELECT user, max(name), sum(coins) AS total, max(reached) AS reached FROM creator_day"
+            "SELECT user, name, sum(coins) AS total, max(reached) AS reached FROM creator_day"
             " WHERE creator = ? AND day >= ? GROUP BY user HAVING total > 0"
             " ORDER BY total DESC, reached LIMIT ?",
             (creator, from_day, limit),

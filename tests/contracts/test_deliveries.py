@@ -1,39 +1,21 @@
-"""The deliveries themselves: heads, cursors, pages, and what a transaction leaves when it fails."""
+"""What every store keeps of webhooks on their way: heads, cursors, lists, and sending again."""
 
-import contextlib
+import json
 import random
-import sqlite3
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from standardwebhooks import Webhook
 
-from kit.building.builders import gift, grant, open_room, set_policy
+from kit.building.builders import gift, grant, open_room, retract, set_policy
 from kit.building.ledgers import NOW_MS
-from rules.rows import Endpoint
-from server.webhooks import secret_of, signing
-from storage import open_store
+from storage import Store
 from storage.deliveries import Attempted, Deliveries, Entered
-from storage.sqlite import deliveries as module
-from storage.sqlite.store import SqliteStore
-from storage.store import StoreUnavailable
-
-
-@pytest.fixture(params=["file", "memory"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    """A ledger with forty gifts in it: commands 4 to 43."""
-    name = ":memory:" if request.param == "memory" else f"{tmp_path}/books.db"
-    opened = await open_store(f"sqlite:///{name}")
-    assert isinstance(opened, SqliteStore)
-    show = [set_policy(), open_room("r1"), grant("ada", 10_000)]
-    await opened.settle([*show, *[gift() for _ in range(40)]], NOW_MS)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
-async def kept(store: SqliteStore) -> Deliveries:
+async def kept(store: Store) -> Deliveries:
+    """An endpoint that is told of forty gifts: commands 4 to 43."""
+    show = [set_policy(), open_room("r1"), grant("ada", 10_000)]
+    await store.settle([*show, *[gift() for _ in range(40)]], NOW_MS)
     assert await store.deliveries.follow("e1", 4)
     return store.deliveries
 
@@ -107,25 +89,61 @@ async def test_deliveries_are_listed_newest_first_by_state_and_in_pages(kept: De
     assert await kept.attempts("e1", 99) is None
 
 
-async def test_large_forgetting_goes_in_steps(
-    kept: Deliveries, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "CLEAR_ROWS", 4)
+async def test_forgetting_goes_in_steps_until_nothing_is_left(kept: Deliveries) -> None:
     await kept.enter(events(*range(4, 14)), {"e1": (3, 13)}, NOW_MS)
-    assert [await kept.forget("e1") for _ in range(3)] == [False, False, True]
-    assert await kept.cursors() == {}
+    steps = 0
+    while not await kept.forget("e1"):
+        steps += 1
+        assert steps < 100
+    assert await kept.cursors() == {} and await kept.listed("e1", None, None, 99) == []
+    assert await kept.forget("e1"), "there is nothing to forget twice"
 
 
-async def test_what_is_pruned_takes_its_attempts_along(
-    store: SqliteStore, kept: Deliveries
-) -> None:
-    await kept.enter(events(4, 5), {"e1": (3, 5)}, NOW_MS)
+async def test_what_is_pruned_takes_its_attempts_along(kept: Deliveries) -> None:
+    await kept.enter(events(4, 5, 6), {"e1": (3, 6)}, NOW_MS)
     lane = ("e1", "a")
     await kept.record([Attempted(lane, 4, NOW_MS, 200, None, 3, "delivered", NOW_MS)])
-    assert not await kept.prune(NOW_MS + 1, 0)
-    assert [d.command for d in await kept.listed("e1", None, None, 9)] == [5]
-    async with store._writer.execute("SELECT count(*) FROM attempt") as rows:
-        assert await rows.fetchone() == (0,)
+    await kept.record([Attempted(lane, 5, NOW_MS, 500, "no", 3, "exhausted", NOW_MS)])
+    assert not await kept.prune(NOW_MS, NOW_MS), "what changed at that moment is not older"
+    assert not await kept.prune(NOW_MS + 1, NOW_MS)
+    assert [d.command for d in await kept.listed("e1", None, None, 9)] == [6, 5]
+    assert not await kept.prune(NOW_MS, NOW_MS + 1)
+    assert [d.command for d in await kept.listed("e1", None, None, 9)] == [6]
+    assert await kept.attempts("e1", 4) is None
+    await kept.enter(events(4), {}, NOW_MS)
+    assert await kept.attempts("e1", 4) == [], "entered again, it begins anew"
+
+
+async def test_replaying_sends_again_and_keeps_the_attempts(kept: Deliveries) -> None:
+    await kept.enter(events(4, 5), {"e1": (3, 5)}, NOW_MS)
+    lane = ("e1", "a")
+    await kept.record([Attempted(lane, 4, NOW_MS, 500, "no", 7, "exhausted", NOW_MS)])
+    assert await heads(kept) == {"a": 5}
+    assert await kept.replay("e1", [4, 99], NOW_MS + 1) == 1
+    assert await heads(kept) == {"a": 4}
+    [attempt] = await kept.attempts("e1", 4) or []
+    assert attempt == (NOW_MS, 500, "no", 7)
+    runs, _ = await kept.due({"e1": 1}, [], NOW_MS + 1, 1)
+    assert [due.tries for due in runs[0].events] == [0]
+
+
+async def test_the_journal_has_what_an_event_can_say(store: Store) -> None:
+    await store.settle([set_policy(), open_room("r1"), grant("ada")], NOW_MS)
+    await store.settle([gift(name="Ada L.", message="hi \\ \U0001f381")], NOW_MS + 1)
+    await store.settle([retract("r1:1", reason="fraud")], NOW_MS + 2)
+    entries = await store.deliveries.journal(0, 99)
+    assert [entry.command for entry in entries] == [1, 2, 3, 4, 5]
+    assert await store.deliveries.journal(1, 2) == entries[1:3]
+    assert await store.deliveries.journal(5, 9) == []
+    assert entries[0].seal == entries[2].seal != entries[3].seal
+    given, taken = entries[3], entries[4]
+    assert (given.kind, given.at_ms, taken.kind) == ("gift", NOW_MS + 1, "retract_gift")
+    said = json.loads(given.body)
+    assert (said["name"], said["message"]) == ("Ada L.", "hi \\ \U0001f381")
+    lines = [event.body.decode() for event in await store.events("r1", 0, 9)]
+    assert [given.line, taken.line] == lines
+    assert given.origin is None and taken.origin is not None
+    assert json.loads(taken.origin)["kind"] == "gift" and entries[2].line is None
 
 
 async def test_a_result_of_a_delivery_that_was_forgotten_meanwhile_is_dropped(
@@ -135,22 +153,9 @@ async def test_a_result_of_a_delivery_that_was_forgotten_meanwhile_is_dropped(
     assert await kept.listed("e1", None, None, 9) == []
 
 
-async def test_a_transaction_that_fails_leaves_nothing_and_the_store_goes_on(
-    store: SqliteStore, kept: Deliveries
-) -> None:
-    def fails(connection: sqlite3.Connection) -> None:
-        connection.execute("DELETE FROM endpoint_cursor")
-        connection.execute("INSERT INTO endpoint_cursor VALUES ('x', 5, 1)")
-
-    with pytest.raises(StoreUnavailable):
-        await store._transact(fails)
-    assert "e1" in await kept.cursors()
-    await store.settle([gift()], NOW_MS)
-
-
 @pytest.mark.parametrize("seed", range(6))
 async def test_each_lane_has_its_earliest_pending_event_as_head_whatever_happens(
-    store: SqliteStore, kept: Deliveries, seed: int
+    kept: Deliveries, seed: int
 ) -> None:
     chance = random.Random(seed)
     lane_of = {command: chance.choice("abc") for command in range(4, 44)}
@@ -181,23 +186,3 @@ async def test_each_lane_has_its_earliest_pending_event_as_head_whatever_happens
         for command in sorted(pending, reverse=True):
             wanted[lane_of[command]] = command
         assert await heads(kept) == wanted
-
-
-# The secrets
-
-
-def test_a_secret_is_derived_from_the_root_the_endpoint_and_the_version() -> None:
-    one = secret_of("root", "e1", 1)
-    assert one == secret_of("root", "e1", 1)
-    assert len({one, secret_of("other", "e1", 1), secret_of("root", "e2", 1)}) == 3
-    assert one.startswith("whsec_")
-    with contextlib.suppress(ValueError):
-        assert len(Webhook(one)._whsecret) == 32
-
-
-@pytest.mark.parametrize(("version", "age_ms", "count"), [(1, 0, 1), (2, 0, 2), (2, 86_400_000, 1)])
-def test_the_secret_before_signs_for_a_day(version: int, age_ms: int, count: int) -> None:
-    endpoint = Endpoint("e1", "https://x", [], True, "", version, NOW_MS - age_ms, 1)
-    secrets = signing.secrets_of("root", endpoint, NOW_MS)
-    assert len(secrets) == count
-    assert secrets[0] == secret_of("root", "e1", version)

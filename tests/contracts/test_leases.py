@@ -1,7 +1,6 @@
 """What every store's leases must do."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,6 @@ from kit.building.builders import gift, grant, open_room, set_policy
 from kit.building.ledgers import NOW_MS
 from storage import Lease, LeaseLost, Store, open_store
 from storage.deliveries import Attempted, Entered
-
-
-@pytest.fixture(params=["sqlite:///{}/largesse.db", "sqlite:///:memory:"], ids=["file", "memory"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await open_store(request.param.format(tmp_path))
-    yield opened
-    await opened.close()
 
 
 async def taken(store: Store, holder: str, name: str = "duty") -> Lease:

@@ -1,23 +1,11 @@
 """What every store tells its nodes: the policy that was set, the tokens that were revoked."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
 from kit.building.builders import grant, issue_link, open_room, revoke_token, set_policy
 from kit.building.ledgers import NOW_MS
 from rules.commands import AnyCommand
-from storage import Rulings, Store, open_store
+from storage import Rulings, Store
 
 LATER_MS = NOW_MS + 1_000_000
-
-
-@pytest.fixture(params=["sqlite:///{}/largesse.db", "sqlite:///:memory:"], ids=["file", "memory"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await open_store(request.param.format(tmp_path))
-    yield opened
-    await opened.close()
 
 
 async def settle(store: Store, *commands: AnyCommand) -> None:

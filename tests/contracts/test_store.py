@@ -1,9 +1,7 @@
-"""What every ledger store must do. A new adapter joins by adding an opener to ADAPTERS."""
+"""What every ledger store must do: settle, and tell what was settled."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
@@ -33,33 +31,6 @@ from rules.rows import Bucket
 from storage import Balances, BoardLine, Head, StatementRow, Store, open_store
 
 DAY_MS = 86_400_000
-
-Opener = Callable[[Path], Awaitable[Store]]
-
-
-async def _file(folder: Path) -> Store:
-    return await open_store(f"sqlite:///{folder}/largesse.db")
-
-
-async def _memory(folder: Path) -> Store:
-    return await open_store("sqlite:///:memory:")
-
-
-ADAPTERS: dict[str, Opener] = {"sqlite-file": _file, "sqlite-memory": _memory}
-
-
-@pytest.fixture(params=ADAPTERS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await ADAPTERS[request.param](tmp_path)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def show(store: Store) -> Store:
-    """A store with a policy, a room of Cleo's, and 1,000 coins each for Ada and Bob."""
-    await store.settle([set_policy(), open_room(), grant("ada"), grant("bob")], NOW_MS)
-    return store
 
 
 async def test_a_new_store_is_empty(store: Store) -> None:
@@ -382,3 +353,39 @@ async def test_heads_say_how_far_each_room_has_come(show: Store) -> None:
     await show.settle([gift("ada", room=asked[0])], NOW_MS)
     assert (await show.heads(asked[:1]))[asked[0]].seq == rooms[0].seq + 1
     assert await show.heads([]) == {}
+
+
+async def test_a_room_is_found_by_itself(show: Store) -> None:
+    await show.settle([gift("ada", "cake"), close_room()], NOW_MS)
+    assert await show.find_room("r2") is None
+    found = await show.find_room("r1")
+    assert found is not None
+    assert (found.id, found.creator, found.status, found.seq) == ("r1", "cleo", "closed", 2)
+    assert found == (await show.rooms("", 9))[0] and found.total_coins == 25
+
+
+async def test_the_board_of_now_is_the_one_after_the_last_line(show: Store) -> None:
+    """Ties go to who was there first; who has nothing any more is not on it."""
+    await show.settle([grant("eve"), gift("bob"), gift("ada", "cake"), gift("eve")], NOW_MS)
+    await show.settle([gift("bob", quantity=24), retract("r1:3")], NOW_MS)
+    as_of, lines = await show.current_board("r1", 9)
+    assert (as_of, lines) == (5, [BoardLine("ada", "Ada", 25), BoardLine("bob", "Bob", 25)])
+    assert await show.board("r1", as_of, 9) == lines
+    assert await show.current_board("r1", 1) == (5, lines[:1])
+    assert await show.current_board("r2", 9) == (0, [])
+
+
+async def test_a_room_without_gifts_has_an_empty_board(show: Store) -> None:
+    assert await show.current_board("r1", 9) == (0, [])
+
+
+async def test_what_was_settled_is_there_when_the_books_are_opened_again(address: str) -> None:
+    if ":memory:" in address:
+        pytest.skip("books in memory end with their store")
+    first = await open_store(address)
+    await first.settle([set_policy(), open_room(), grant("ada"), gift("ada")], NOW_MS)
+    await first.close()
+    second = await open_store(address)
+    assert await second.balances(["ada"]) == Balances(4, {"ada": 999})
+    assert (await second.settle([gift("ada")], NOW_MS))[0].events[0].seq == 2
+    await second.close()

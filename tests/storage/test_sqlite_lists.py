@@ -10,9 +10,8 @@ from kit.building import builders
 from kit.building.ledgers import NOW_MS, book, new_ledger
 from rules.rows import Payout, Purchase
 from storage.loading import PaidBy, Rooms
-from storage.money import MoneyReads
 from storage.sqlite.audit.checks import audit_connection
-from storage.sqlite.money_reads import UNSTARTED, WAITING_REFUNDS, SqliteMoney, page_before
+from storage.sqlite.money_reads import UNSTARTED, WAITING_REFUNDS, page_before
 from storage.sqlite.rows import _FORGET_LINES, answer
 
 BEFORE = (NOW_MS, "x")
@@ -57,56 +56,6 @@ def test_forgetting_looks_each_line_up() -> None:
     plan = steps(new_ledger(), _FORGET_LINES, ("user:ada",))
     assert "SEARCH event USING PRIMARY KEY (room=? AND seq=?)" in plan
     assert "SCAN event" not in plan
-
-
-def money_of(ledger: sqlite3.Connection) -> MoneyReads:
-    async def ask(question: Any, *arguments: Any) -> Any:
-        return question(ledger, *arguments)
-
-    return SqliteMoney(ask)
-
-
-async def test_pages_go_through_all_and_nothing_else() -> None:
-    ledger = new_ledger()
-    book(ledger, builders.set_policy())
-    for number in range(12):
-        user = ("ada", "bob")[number % 2]
-        wish = builders.start_purchase(user, purchase=f"p{number:02}")
-        book(ledger, wish, now_ms=NOW_MS + number // 5)
-    book(ledger, *(builders.fail_purchase(f"p{number:02}") for number in range(0, 12, 3)))
-    money = money_of(ledger)
-    for user, status in itertools.product((None, "ada"), (None, "pending", "failed")):
-        found: list[str] = []
-        before = None
-        while page := await money.purchases(user, status, before, 2):
-            found += [row.id for row in page]
-            before = page[-1].started_ms, page[-1].id
-        rest = [
-            f"p{number:02}"
-            for number in reversed(range(12))
-            if (user is None or number % 2 == 0)
-            and (status is None or (status == "failed") == (number % 3 == 0))
-        ]
-        assert found == rest
-
-
-async def test_unstarted_are_those_of_that_provider_without_a_checkout() -> None:
-    ledger = new_ledger()
-    book(ledger, builders.set_policy())
-    for number in range(6):
-        book(ledger, builders.start_purchase(purchase=f"p{number}"), now_ms=NOW_MS + number // 2)
-    book(ledger, builders.start_purchase(purchase="q", provider="stripe"))
-    book(ledger, builders.attach_checkout("p1"), builders.fail_purchase("p2"))
-    money = money_of(ledger)
-
-    async def unstarted(from_ms: int, after: Any = None, limit: int = 9) -> list[str]:
-        return [row.id for row in await money.unstarted("sandbox", from_ms, after, limit)]
-
-    assert await unstarted(NOW_MS) == ["p0", "p3", "p4", "p5"]
-    assert await unstarted(NOW_MS + 1) == ["p3", "p4", "p5"]
-    assert await unstarted(NOW_MS, (NOW_MS + 1, "p3"), 1) == ["p4"]
-    assert await unstarted(NOW_MS + 2, (NOW_MS, "p0")) == ["p4", "p5"]
-    assert [row.id for row in await money.unstarted("stripe", 0, None, 9)] == ["q"]
 
 
 class Counted:
