@@ -47,10 +47,11 @@ story: $(READY)  ## tell docs/story.md anew: a server is asked, its answers are 
 	PYTHONPATH=.:tests $(BIN)/python -m story
 
 client: $(READY)  ## build the Python client library by itself: client/dist/*.whl
+	rm -rf client/build client/dist
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir client/dist ./client
 
 constraints: $(READY)  ## pin what is installed now, after testing it
 	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf client/build client/dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

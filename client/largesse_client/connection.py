@@ -358,9 +358,7 @@ class Live:
                 self._to_dial.clear()
                 if self._session.phase is Phase.CONNECTING:
                     await self._line()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
+        except Exception as error:  # a bug, or what the caller's own `token` raised
             self._end(error)
         finally:
             self._cancel_timers()

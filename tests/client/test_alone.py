@@ -1,6 +1,7 @@
 """The client library without the rest: what it imports, what it ships, and what carries it."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -103,7 +104,10 @@ def test_the_server_carries_it(tmp_path: Path) -> None:
 
 
 def wheel_of(project: Path, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, project]
+    """Built from a copy: what is left over from an earlier build would come along."""
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests")
+    copy = shutil.copytree(project, folder / "copy", ignore=ignored)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, copy]
     subprocess.run(command, check=True)
     [wheel] = folder.glob("*.whl")
     return wheel

@@ -110,6 +110,15 @@ async def test_a_token_is_asked_for_before_each_connection(server: Live) -> None
     assert len(made) == 2
 
 
+async def test_what_the_tokens_function_raises_comes_out(server: Live) -> None:
+    def nothing() -> str:
+        raise LookupError("no token today")
+
+    with pytest.raises(LookupError, match="today"):
+        async with largesse.connect(server.url, nothing):
+            pytest.fail("it was let in")
+
+
 def lose_line(live: largesse.Live) -> None:
     """The line is gone without a word, as in a tunnel."""
     assert live._socket is not None
