@@ -119,6 +119,12 @@ def test_a_server_that_is_wrong_every_time_is_asked_ever_less_often() -> None:
     assert all(later >= earlier > 0 for earlier, later in itertools.pairwise(waits[1:]))
 
 
+def test_a_frame_that_fits_makes_the_next_question_urgent_again() -> None:
+    line = live().say(frame(110, entry(13, 5)))
+    line.say(joined(10, 100, id=line.id, recovered=True)).say(frame(100, entry(11, 5)))
+    assert len(line.say(frame(110, entry(13, 5))).sent) == 1
+
+
 def test_resumes_that_lead_nowhere_end_in_a_new_start() -> None:
     line = live()
     for _ in range(4):
