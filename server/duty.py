@@ -49,7 +49,8 @@ class Term:
 
 class Duty:
     """Opened by `run` in a task. `work` is called for each term of this node, and cancelled at the
-    end of the term; when it raises LeaseLost, in a group or not, the term is over too."""
+    end of the term; when it raises LeaseLost, in a group or not, the term is over too. `holder` is
+    a name that no other node has, nor had."""
 
     def __init__(
         self,
@@ -80,7 +81,8 @@ class Duty:
                     await self._leases.release(term.lease)
 
     async def _begin(self) -> Term:
-        """Wait until the lease is free, or its holder silent, and take it."""
+        """Wait until the lease is free, or its holder silent, and take it. Under our own name it is
+        free too: what we did has ended, and only our release, or the answer to us, was lost."""
         seen: Lease | None = None
         since_ms = 0
         while True:
@@ -88,7 +90,8 @@ class Duty:
                 found = await self._leases.seen(DUTY)
                 if found != seen:
                     seen, since_ms = found, self._clock()
-                if not found.holder or self._clock() - since_ms >= self._ttl_ms:
+                silent = self._clock() - since_ms >= self._ttl_ms
+                if silent or found.holder in ("", self._holder):
                     asked_ms = self._clock()
                     if lease := await self._leases.take(found, self._holder):
                         return Term(lease, self._end_ms(asked_ms), self._clock)

@@ -178,9 +178,26 @@ async def test_who_cannot_renew_stops_after_two_thirds_of_the_time_that_the_othe
     assert not two.terms
     two.now_ms += TTL_MS - TTL_MS * 2 // 3
     await until(lambda: two.working)
+    assert (await store.leases.seen(DUTY)).term == 2
     cut.hangs, cut.fault = False, None  # it comes back, and waits like anybody
     await some_looks()
     assert (two.working, len(one.terms), len(two.terms)) == (True, 1, 1)
+
+
+async def test_who_finds_the_way_back_before_the_others_took_over_goes_on_at_once(
+    node: NewNode, store: Store
+) -> None:
+    cut = Cut(store.leases)
+    one = node("one", cut).start()
+    await until(lambda: one.working)
+    cut.fault = StoreUnavailable("cut off")
+    one.now_ms += TTL_MS * 2 // 3
+    await until(lambda: not one.working)
+    await some_looks()
+    assert (await store.leases.seen(DUTY)).holder == "one"
+    cut.fault = None
+    await until(lambda: one.working)
+    assert [term.lease.term for term in one.terms] == [1, 2]
 
 
 async def test_who_was_frozen_and_relieved_stops_when_it_wakes_up(
