@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import math
-from typing import Any
+from typing import Any, get_args
 
 import jwt
 import pytest
@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.session import ROLES
 from rules.rows import FOREVER
+from server import auth
 from server.auth import (
     Identity,
     TokenFault,
@@ -373,3 +375,8 @@ def test_secrets_are_compared_whole() -> None:
     assert not same_secret("k" * 16, "K" * 16)
     assert not same_secret("", "")
     assert not same_secret("\ud800", "é")
+
+
+def test_the_protocol_says_for_every_role_what_it_may_send() -> None:
+    """A role that is in no line of its table could say nothing, and would end its connection."""
+    assert {*get_args(auth.Role)} == {*ROLES}
