@@ -1,26 +1,27 @@
 """How a verb asks a running server over HTTP (protocol.md, section 2), and prints the answer.
 
-A verb is written as a plain function `run(remote, **own)`; `asks` gives it the options that all of
-them share: where the server is, who asks, `--json`. The verbs hold the backend's API key or an
+A verb is a function of a command of the class `Asking`, which gives all of them the options that
+they share: where the server is, who asks, `--json`. The verbs hold the backend's API key or an
 admin's token and nothing else, and know only the public contract. Whatever changes something
 carries an idempotency key, so that a command whose answer was lost can be repeated with `--key`
 and happens once.
 """
 
-import inspect
 import os
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
 from urllib.parse import quote
 
 import typer
+from typer.core import TyperCommand
 
 from rules.ledger import MONEY_MAX
+from server.cli.options import Told, option
 from server.cli.output import NO, UNREACHABLE, WRONG_USE, clean, fail, print_json, print_table, say
 from server.cli.output import pairs as as_rows
 from server.cli.wording import worded
@@ -43,8 +44,6 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=LIST_MAX, help="At mos
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the books.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")]
-
-Run = Callable[Concatenate["Remote", ...], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,30 +92,46 @@ Who = Literal["backend", "admin", "either"]
 """Who may ask: the backend with its API key, a person with an admin's token, or either."""
 
 
-def asks(
-    changes: Changes = "nothing", *, who: Who = "backend"
-) -> Callable[[Run], Callable[..., None]]:
-    """`run(remote, **own)` as a command with the options that all of them share."""
+class Asking(TyperCommand):
+    """A verb that asks a server: it finds its Remote in `ctx.obj`, made of the options that all
+    of them share and that stand after its own."""
 
-    def wrap(run: Run) -> Callable[..., None]:
-        def command(**given: Any) -> None:
-            shared = {name: given.pop(name) for name in options}
-            run(_remote(changes, shared), **given)
+    changes: ClassVar[Changes] = "nothing"
+    who: ClassVar[Who] = "backend"
 
-        options = _shared(keyed=changes == "once", who=who)
-        own = list(inspect.signature(run).parameters.values())[1:]
-        parameters = [
-            *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
-            *options.values(),
-        ]
-        command.__name__ = run.__name__
-        command.__doc__ = run.__doc__
-        # typer reads a command's options from here.
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in parameters}
-        return command
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._shared = _shared(keyed=self.changes == "once", who=self.who)
+        self.params += self._shared.values()
 
-    return wrap
+    def invoke(self, ctx: Any) -> Any:
+        given = {name: ctx.params.pop(name) for name in self._shared}
+        ctx.obj = _remote(self.changes, given)
+        return super().invoke(ctx)
+
+
+class Once(Asking):
+    """A verb that changes something, once for its `--key`."""
+
+    changes = "once"
+
+
+class WhatIsLeft(Asking):
+    """A verb that does what is left when it is repeated."""
+
+    changes = "what is left"
+
+
+class AskingByEither(Asking):
+    who = "either"
+
+
+class OnceByEither(Once):
+    who = "either"
+
+
+class OnceByAdmin(Once):
+    who = "admin"
 
 
 def _remote(changes: Changes, given: Mapping[str, Any]) -> Remote:
@@ -137,30 +152,37 @@ def _secret(given: Mapping[str, Any]) -> str:
     return _api_key(given["api_key"])
 
 
-def _shared(*, keyed: bool, who: Who) -> dict[str, inspect.Parameter]:
-    options = [_option("url", str, DEFAULT_URL, "--url", "Where the server answers.")]
+def _shared(*, keyed: bool, who: Who) -> dict[str, Any]:
+    options = {"url": _URL}
     if who != "backend":
-        text = "An admin's token; better in a file than on the command line."
-        options.append(_option("token", str | None, None, "--token", text))
-        text = "A file with an admin's token; - to read it from standard input."
-        options.append(_option("token_file", Path | None, None, "--token-file", text))
+        options |= {"token": _TOKEN, "token_file": _TOKEN_FILE}
     if who != "admin":
-        text = "The backend's key; better in LARGESSE_API_KEY than on the command line."
-        options.append(_option("api_key", str | None, None, "--api-key", text))
+        options["api_key"] = _API_KEY
     if keyed:
-        text = "Idempotency key; give the same one to repeat a command safely."
-        options.append(_option("key", str | None, None, "--key", text))
-    options.append(_option("json", bool, False, "--json", "Print the answer as JSON."))
-    return {option.name: option for option in options}
+        options["key"] = _KEY
+    return {name: option(name, told) for name, told in (options | {"json": _JSON}).items()}
 
 
-def _option(name: str, kind: Any, default: object, flag: str, text: str) -> inspect.Parameter:
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=default,
-        annotation=Annotated[kind, typer.Option(flag, help=text)],
-    )
+_URL = Told(str, DEFAULT_URL, "--url", "Where the server answers.")
+_TOKEN = Told(
+    str | None, None, "--token", "An admin's token; better in a file than on the command line."
+)
+_TOKEN_FILE = Told(
+    Path | None,
+    None,
+    "--token-file",
+    "A file with an admin's token; - to read it from standard input.",
+)
+_API_KEY = Told(
+    str | None,
+    None,
+    "--api-key",
+    "The backend's key; better in LARGESSE_API_KEY than on the command line.",
+)
+_KEY = Told(
+    str | None, None, "--key", "Idempotency key; give the same one to repeat a command safely."
+)
+_JSON = Told(bool, False, "--json", "Print the answer as JSON.")
 
 
 def _api_key(given: str | None) -> str:

@@ -13,7 +13,7 @@ import secrets
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,8 +21,9 @@ from typing import Annotated, Literal
 import typer
 
 from server.cli import money, people, remote, tokens, webhooks
+from server.cli.asking import Asking, Once
 from server.cli.output import DONE, NO, WRONG_USE, fail, print_json, print_table, say
-from server.cli.settings import Flags, Run, SettingsCommand, load, with_settings
+from server.cli.settings import load, with_settings
 from server.clock import now_ms
 from server.settings import table as config
 
@@ -47,17 +48,6 @@ def main() -> None:
     app(prog_name="largesse")
 
 
-def _verb(*names: str, takes_file: bool = True) -> Callable[[Run], Run]:
-    """Registers `run(flags, file, **own)` as a verb with a flag for each of the named settings."""
-
-    def register(run: Run) -> Run:
-        command = with_settings(run, names, takes_file=takes_file)
-        app.command(run.__name__.strip("_"), cls=SettingsCommand)(command)
-        return run
-
-    return register
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -78,10 +68,9 @@ def _global(
 # --- running ------------------------------------------------------------------------------------
 
 
-@_verb("host", "port", takes_file=False)
+@app.command("demo", cls=with_settings("host", "port", takes_file=False))
 def demo(
-    flags: Flags,
-    _file: Path | None,
+    ctx: typer.Context,
     gifters: Annotated[int, typer.Option(min=0, max=1_000, help="Simulated gifters.")] = 12,
 ) -> None:
     """Try it: play money, one room, simulated gifters, nothing kept afterwards.
@@ -97,7 +86,7 @@ def demo(
         }
         try:
             # Not the environment's settings: a demo must never touch the real books.
-            settings = config.load({**flags, **own}, {}, None, need=config.SERVE_NEEDS)
+            settings = config.load({**ctx.obj.flags, **own}, {}, None, need=config.SERVE_NEEDS)
         except config.SettingsError as error:
             fail(WRONG_USE, *map(str, error.mistakes))
         with _faults_as_sentences():
@@ -107,13 +96,13 @@ def demo(
     raise typer.Exit(code)
 
 
-@_verb(*config.TABLE)
-def serve(flags: Flags, file: Path | None) -> None:
+@app.command("serve", cls=with_settings(*config.TABLE))
+def serve(ctx: typer.Context) -> None:
     """Run the server. Every flag is also a variable LARGESSE_<NAME> and a key of largesse.toml.
 
     Example: largesse serve --config /etc/largesse/largesse.toml
     """
-    settings = load(flags, file, need=config.SERVE_NEEDS)
+    settings = load(ctx, need=config.SERVE_NEEDS)
     with _faults_as_sentences():
         from server.app import serve as run_server
 
@@ -121,23 +110,22 @@ def serve(flags: Flags, file: Path | None) -> None:
     raise typer.Exit(code)
 
 
-@_verb(*config.TABLE)
-def _config(flags: Flags, file: Path | None, json: Json = False) -> None:
+@app.command("config", cls=with_settings(*config.TABLE))
+def _config(ctx: typer.Context, json: Json = False) -> None:
     """Print the effective settings, secrets masked, and where each comes from.
 
     Example: largesse config --json
     """
-    rows = config.describe(load(flags, file))
+    rows = config.describe(load(ctx))
     if json:
         print_json([asdict(row) for row in rows])
     else:
         print_table(("setting", "value", "from"), [(r.name, r.value, r.origin) for r in rows])
 
 
-@_verb("token_secret")
+@app.command("token", cls=with_settings("token_secret"))
 def token(
-    flags: Flags,
-    file: Path | None,
+    ctx: typer.Context,
     user: Annotated[str, typer.Option(help="User id.")],
     name: Annotated[str | None, typer.Option(help="What others read; the id by default.")] = None,
     role: Annotated[str, typer.Option(help="viewer, creator, overlay or admin.")] = "viewer",
@@ -155,7 +143,7 @@ def token(
     ttl_s = duration_s(ttl)
     if ttl_s is None:
         fail(WRONG_USE, f"--ttl {ttl} is no time from 1s to ten years; write 90s, 1h30m or 7d.")
-    settings = load(flags, file, need=("token_secret",))
+    settings = load(ctx, need=("token_secret",))
     from server import auth
 
     if role not in auth.ROLES:
@@ -194,13 +182,13 @@ def duration_s(text: str) -> int | None:
 # --- the books ----------------------------------------------------------------------------------
 
 
-@_verb("database")
-def audit(flags: Flags, file: Path | None, json: Json = False) -> None:
+@app.command("audit", cls=with_settings("database"))
+def audit(ctx: typer.Context, json: Json = False) -> None:
     """Check the books against their whole history; ends with 1 on any difference.
 
     Example: largesse audit --database sqlite:////var/lib/largesse/largesse.db
     """
-    settings = load(flags, file)
+    settings = load(ctx)
     with _faults_as_sentences():
         import storage
 
@@ -221,10 +209,9 @@ def audit(flags: Flags, file: Path | None, json: Json = False) -> None:
     raise typer.Exit(DONE if found.ok else NO)
 
 
-@_verb("database")
+@app.command("export", cls=with_settings("database"))
 def export(
-    flags: Flags,
-    file: Path | None,
+    ctx: typer.Context,
     target: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; - to print it.")],
     format: Annotated[
         Literal["csv", "beancount"],
@@ -236,7 +223,7 @@ def export(
 
     Example: largesse export --format beancount /tmp/largesse.beancount
     """
-    settings = load(flags, file)
+    settings = load(ctx)
     with _faults_as_sentences():
         import storage
         from storage.export.files import export_file
@@ -266,17 +253,16 @@ def _standard_output() -> Iterator[io.TextIOWrapper]:
             out.detach()
 
 
-@_verb("database")
+@app.command("backup", cls=with_settings("database"))
 def backup(
-    flags: Flags,
-    file: Path | None,
+    ctx: typer.Context,
     target: Annotated[Path, typer.Argument(metavar="FILE", help="Where to.")],
 ) -> None:
     """Copy the books into a file, also while the server runs.
 
     Example: largesse backup /backup/largesse-2025-06-01.db
     """
-    settings = load(flags, file)
+    settings = load(ctx)
     with _faults_as_sentences():
         import storage
 
@@ -284,17 +270,16 @@ def backup(
     say(f"The books were copied to {target}.")
 
 
-@_verb("database")
+@app.command("restore", cls=with_settings("database"))
 def restore(
-    flags: Flags,
-    file: Path | None,
+    ctx: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A file that backup wrote.")],
 ) -> None:
     """Put a backup in the place of the books; the server must be stopped.
 
     Example: largesse restore /backup/largesse-2025-06-01.db
     """
-    settings = load(flags, file)
+    settings = load(ctx)
     with _faults_as_sentences():
         import storage
 
@@ -302,13 +287,13 @@ def restore(
     say(f"The books were restored from {source}; run `largesse audit` before serving.")
 
 
-@_verb("database")
-def migrate(flags: Flags, file: Path | None, json: Json = False) -> None:
+@app.command("migrate", cls=with_settings("database"))
+def migrate(ctx: typer.Context, json: Json = False) -> None:
     """Bring the books to this version's schema.
 
     Example: largesse migrate
     """
-    settings = load(flags, file)
+    settings = load(ctx)
     with _faults_as_sentences():
         import storage
 
@@ -355,9 +340,9 @@ for group in (
     money.correction,
 ):
     app.add_typer(group)
-app.command("grant")(remote.grant)
-app.command("wallet")(remote.wallet)
-app.command("revoke")(tokens.revoke)
+app.command("grant", cls=Once)(remote.grant)
+app.command("wallet", cls=Asking)(remote.wallet)
+app.command("revoke", cls=Once)(tokens.revoke)
 
 
 @app.command(

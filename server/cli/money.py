@@ -13,11 +13,16 @@ from server.cli.asking import (
     COINS_MAX,
     CSV,
     JSON,
+    Asking,
+    AskingByEither,
     Force,
     Limit,
+    Once,
+    OnceByAdmin,
+    OnceByEither,
     Reason,
     Remote,
-    asks,
+    WhatIsLeft,
     at,
     change,
     fetch,
@@ -63,20 +68,19 @@ OfUser = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
 # --- purchases ----------------------------------------------------------------------------------
 
 
-@purchase.command("show")
-@asks()
-def purchase_show(remote: Remote, name: PurchaseId) -> None:
+@purchase.command("show", cls=Asking)
+def purchase_show(ctx: typer.Context, name: PurchaseId) -> None:
     """Show one purchase.
 
     Example: largesse purchase show pur_0f3a
     """
+    remote: Remote = ctx.obj
     tell(remote, get(remote, at("purchases", name)))
 
 
-@purchase.command("list")
-@asks()
+@purchase.command("list", cls=Asking)
 def purchase_list(
-    remote: Remote,
+    ctx: typer.Context,
     user: OfUser = None,
     status: Annotated[
         Literal["pending", "paid", "failed", "refunded", "charged_back"] | None,
@@ -88,15 +92,15 @@ def purchase_list(
 
     Example: largesse purchase list --user ada --status paid
     """
+    remote: Remote = ctx.obj
     found = listed(remote, at("purchases"), limit, user=user, status=status)
     columns = ("purchase", "user", "status", "coins", "price", "refunded", "started")
     tell_list(remote, found, columns, limit)
 
 
-@purchase.command("refund")
-@asks("once")
+@purchase.command("refund", cls=Once)
 def purchase_refund(
-    remote: Remote,
+    ctx: typer.Context,
     name: PurchaseId,
     reason: Reason,
     coins: Annotated[
@@ -108,6 +112,7 @@ def purchase_refund(
 
     Example: largesse purchase refund pur_0f3a --coins 200 --reason "bought by mistake"
     """
+    remote: Remote = ctx.obj
     body: dict[str, object] = {"reason": reason}
     if coins is not None:
         body["coins"] = coins
@@ -116,13 +121,13 @@ def purchase_refund(
     tell(remote, answer, f"Refunded {count(answer.get('coins'), 'coin')}, {back}.{_owed(answer)}")
 
 
-@purchase.command("chargeback")
-@asks("once")
-def purchase_chargeback(remote: Remote, name: PurchaseId, reason: Reason) -> None:
+@purchase.command("chargeback", cls=Once)
+def purchase_chargeback(ctx: typer.Context, name: PurchaseId, reason: Reason) -> None:
     """Book that the payer's bank took the money back, when the provider did not say so itself.
 
     Example: largesse purchase chargeback pur_0f3a --reason "letter of the bank, 3 June"
     """
+    remote: Remote = ctx.obj
     answer = change(remote, "POST", at("purchases", name, "chargeback"), {"reason": reason})
     lost = money(answer.get("amount_minor"), answer.get("currency"))
     tell(remote, answer, f"{name} was charged back: {lost} are gone.{_owed(answer)}")
@@ -139,10 +144,9 @@ def _owed(answer: dict[str, Any]) -> str:
 # --- payouts ------------------------------------------------------------------------------------
 
 
-@payout.command("list")
-@asks()
+@payout.command("list", cls=Asking)
 def payout_list(
-    remote: Remote,
+    ctx: typer.Context,
     creator: Annotated[str | None, typer.Option(help="Only this creator's.")] = None,
     status: Annotated[
         PayoutStatus | None, typer.Option(help="Only these; requested ones wait for a review.")
@@ -153,35 +157,35 @@ def payout_list(
 
     Example: largesse payout list --status requested
     """
+    remote: Remote = ctx.obj
     found = listed(remote, at("payouts"), limit, creator=creator, status=status)
     columns = ("payout", "creator", "status", "amount", "flags", "requested")
     tell_list(remote, found, columns, limit)
 
 
-@payout.command("show")
-@asks()
-def payout_show(remote: Remote, name: PayoutId) -> None:
+@payout.command("show", cls=Asking)
+def payout_show(ctx: typer.Context, name: PayoutId) -> None:
     """Show one payout, with what a reviewer should look at.
 
     Example: largesse payout show payout-17
     """
+    remote: Remote = ctx.obj
     tell(remote, get(remote, at("payouts", name)))
 
 
-@payout.command("approve")
-@asks("once")
-def payout_approve(remote: Remote, name: PayoutId) -> None:
+@payout.command("approve", cls=Once)
+def payout_approve(ctx: typer.Context, name: PayoutId) -> None:
     """Say that a payout was reviewed and the bank may pay it.
 
     Example: largesse payout approve payout-17
     """
+    remote: Remote = ctx.obj
     _decide(remote, name, "approve", None)
 
 
-@payout.command("paid")
-@asks("once")
+@payout.command("paid", cls=Once)
 def payout_paid(
-    remote: Remote,
+    ctx: typer.Context,
     name: PayoutId,
     reference: Annotated[str | None, typer.Option(help="The bank's name for the payment.")] = None,
 ) -> None:
@@ -189,16 +193,17 @@ def payout_paid(
 
     Example: largesse payout paid payout-17 --reference SEPA-2025-0601
     """
+    remote: Remote = ctx.obj
     _decide(remote, name, "paid", None if reference is None else {"reference": reference})
 
 
-@payout.command("reject")
-@asks("once")
-def payout_reject(remote: Remote, name: PayoutId, reason: Reason) -> None:
+@payout.command("reject", cls=Once)
+def payout_reject(ctx: typer.Context, name: PayoutId, reason: Reason) -> None:
     """Say that a payout will not be paid; its diamonds go back to the creator.
 
     Example: largesse payout reject payout-17 --reason "account under investigation"
     """
+    remote: Remote = ctx.obj
     _decide(remote, name, "reject", {"reason": reason})
 
 
@@ -208,10 +213,9 @@ def _decide(remote: Remote, name: str, verb: str, body: dict[str, object] | None
     tell(remote, answer, f"{name} to {answer.get('creator')}: {amount}, {answer.get('status')}.")
 
 
-@payout.command("export")
-@asks()
+@payout.command("export", cls=Asking)
 def payout_export(
-    remote: Remote,
+    ctx: typer.Context,
     target: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; - to print it.")],
     format: Format = None,
     status: Annotated[PayoutStatus, typer.Option(help="Which ones.")] = "approved",
@@ -221,6 +225,7 @@ def payout_export(
 
     Example: largesse payout export /tmp/payouts-2025-06-01.csv
     """
+    remote: Remote = ctx.obj
     format = format or _format(target)
     content = fetch(
         remote, at("payouts", "export"), FILE_TYPES[format], format=format, status=status
@@ -230,10 +235,9 @@ def payout_export(
         tell(remote, {"file": str(target)}, f"The {status} payouts were written to {target}.")
 
 
-@payout.command("import")
-@asks("what is left")
+@payout.command("import", cls=WhatIsLeft)
 def payout_import(
-    remote: Remote,
+    ctx: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="FILE", help="The bank's answer, or -.")],
     format: Format = None,
 ) -> None:
@@ -245,6 +249,7 @@ def payout_import(
 
     Example: largesse payout import /tmp/results-2025-06-02.csv
     """
+    remote: Remote = ctx.obj
     file_type = FILE_TYPES[format or _format(source)]
     content = read_file(source, RESULTS_BYTES_MAX)
     answer = post_file(remote, at("payouts", "results"), content, file_type)
@@ -278,10 +283,9 @@ def _format(file: Path) -> Literal["csv", "json"]:
 # --- suspense and corrections: what people decide by hand ---------------------------------------
 
 
-@suspense.command("list")
-@asks(who="either")
+@suspense.command("list", cls=AskingByEither)
 def suspense_list(
-    remote: Remote,
+    ctx: typer.Context,
     settled: Annotated[bool | None, typer.Option("--settled/--open", help="Only these.")] = None,
     limit: Limit = 50,
 ) -> None:
@@ -289,15 +293,15 @@ def suspense_list(
 
     Example: largesse suspense list --open
     """
+    remote: Remote = ctx.obj
     wanted = None if settled is None else str(settled).lower()
     found = listed(remote, at("suspense"), limit, settled=wanted)
     tell_list(remote, found, ("entry", "at", "subject", "why", "note", "settled_by"), limit)
 
 
-@suspense.command("settle")
-@asks("once", who="either")
+@suspense.command("settle", cls=OnceByEither)
 def suspense_settle(
-    remote: Remote,
+    ctx: typer.Context,
     entry: Annotated[int, typer.Argument(metavar="ENTRY", min=1, help="Number of the entry.")],
     note: Annotated[str, typer.Option(help="What came of it; kept in the books.")],
 ) -> None:
@@ -305,14 +309,14 @@ def suspense_settle(
 
     Example: largesse suspense settle 12 --note "paid twice, refunded by hand"
     """
+    remote: Remote = ctx.obj
     answer = change(remote, "POST", at("suspense", entry, "settle"), {"note": note})
     tell(remote, answer, f"Entry {entry} is settled.")
 
 
-@correction.command("propose")
-@asks("once", who="admin")
+@correction.command("propose", cls=OnceByAdmin)
 def correction_propose(
-    remote: Remote,
+    ctx: typer.Context,
     user: Annotated[str, typer.Argument(help="User id.")],
     account: Annotated[
         Literal["coins", "coin_debt", "diamonds_available", "diamond_debt"],
@@ -331,39 +335,39 @@ def correction_propose(
     Example: largesse correction propose ada --account coins --amount -50 --reason "case 4711"
     --token-file ~/admin.token
     """
+    remote: Remote = ctx.obj
     body = {"user": user, "account": account, "amount": amount, "reason": reason}
     answer = change(remote, "POST", at("corrections"), body)
     number = answer.get("correction")
     tell(remote, answer, f"Correction {number} waits for another admin to approve it.")
 
 
-@correction.command("approve")
-@asks("once", who="admin")
-def correction_approve(remote: Remote, number: CorrectionId) -> None:
+@correction.command("approve", cls=OnceByAdmin)
+def correction_approve(ctx: typer.Context, number: CorrectionId) -> None:
     """Approve what another admin proposed: the balance changes now.
 
     Example: largesse correction approve 31 --token-file ~/admin.token
     """
+    remote: Remote = ctx.obj
     answer = change(remote, "POST", at("corrections", number, "approve"))
     changed = f"{answer.get('account')} of {answer.get('user')} by {answer.get('amount')}"
     tell(remote, answer, f"Correction {number} changed {changed}.")
 
 
-@correction.command("reject")
-@asks("once", who="admin")
-def correction_reject(remote: Remote, number: CorrectionId) -> None:
+@correction.command("reject", cls=OnceByAdmin)
+def correction_reject(ctx: typer.Context, number: CorrectionId) -> None:
     """Reject a proposed correction; nothing moves.
 
     Example: largesse correction reject 31 --token-file ~/admin.token
     """
+    remote: Remote = ctx.obj
     answer = change(remote, "POST", at("corrections", number, "reject"))
     tell(remote, answer, f"Correction {number} was rejected.")
 
 
-@correction.command("list")
-@asks(who="either")
+@correction.command("list", cls=AskingByEither)
 def correction_list(
-    remote: Remote,
+    ctx: typer.Context,
     status: Annotated[
         Literal["proposed", "approved", "rejected"] | None, typer.Option(help="Only these.")
     ] = None,
@@ -373,6 +377,7 @@ def correction_list(
 
     Example: largesse correction list --status proposed
     """
+    remote: Remote = ctx.obj
     found = listed(remote, at("corrections"), limit, status=status)
     columns = ("correction", "user", "account", "amount", "status", "proposed_by", "decided_by")
     tell_list(remote, found, (*columns, "reason"), limit)

@@ -15,12 +15,14 @@ import typer
 from server.cli.asking import (
     JSON,
     PAGE_MAX,
+    Asking,
     Force,
     Limit,
+    Once,
     Reason,
     Remote,
+    WhatIsLeft,
     Yes,
-    asks,
     at,
     change,
     confirm,
@@ -62,10 +64,9 @@ OwnLimit = Annotated[str | None, typer.Option(metavar="N|default", help="Coins, 
 # --- users --------------------------------------------------------------------------------------
 
 
-@user.command("search")
-@asks()
+@user.command("search", cls=Asking)
 def user_search(
-    remote: Remote,
+    ctx: typer.Context,
     text: Annotated[str, typer.Argument(help="A part of the id or the name.")],
     frozen: Annotated[
         bool | None, typer.Option("--frozen/--not-frozen", help="Only these.")
@@ -76,6 +77,7 @@ def user_search(
 
     Example: largesse user search ada --frozen
     """
+    remote: Remote = ctx.obj
     wanted = None if frozen is None else str(frozen).lower()
     found = listed(remote, at("users"), limit, search=text, frozen=wanted)
     tell_list(
@@ -83,20 +85,19 @@ def user_search(
     )
 
 
-@user.command("show")
-@asks()
-def user_show(remote: Remote, name: UserId) -> None:
+@user.command("show", cls=Asking)
+def user_show(ctx: typer.Context, name: UserId) -> None:
     """Show a user: who it is, what the wallet holds, which limits apply.
 
     Example: largesse user show ada
     """
+    remote: Remote = ctx.obj
     tell(remote, get(remote, at("users", name)))
 
 
-@user.command("freeze")
-@asks("once")
+@user.command("freeze", cls=Once)
 def user_freeze(
-    remote: Remote,
+    ctx: typer.Context,
     name: UserId,
     reason: Annotated[str | None, typer.Option(help="Why; kept in the books.")] = None,
 ) -> None:
@@ -104,25 +105,25 @@ def user_freeze(
 
     Example: largesse user freeze mallory --reason "stolen card, case 4711"
     """
+    remote: Remote = ctx.obj
     body = None if reason is None else {"reason": reason}
     answer = change(remote, "POST", at("users", name, "freeze"), body)
     tell(remote, answer, f"{name} is frozen.")
 
 
-@user.command("unfreeze")
-@asks("once")
-def user_unfreeze(remote: Remote, name: UserId) -> None:
+@user.command("unfreeze", cls=Once)
+def user_unfreeze(ctx: typer.Context, name: UserId) -> None:
     """Let a frozen account go on.
 
     Example: largesse user unfreeze mallory
     """
+    remote: Remote = ctx.obj
     tell(remote, change(remote, "POST", at("users", name, "unfreeze")), f"{name} may go on.")
 
 
-@user.command("limits")
-@asks("once")
+@user.command("limits", cls=Once)
 def user_limits(
-    remote: Remote,
+    ctx: typer.Context,
     name: UserId,
     daily: OwnLimit = None,
     weekly: OwnLimit = None,
@@ -133,6 +134,7 @@ def user_limits(
 
     Example: largesse user limits ada --daily 500 --weekly default
     """
+    remote: Remote = ctx.obj
     given = dict(zip(LIMIT_NAMES, (daily, weekly, monthly, per_gift), strict=True))
     body = {f"{n}_coins": _limit_coins(n, text) for n, text in given.items() if text is not None}
     if body:
@@ -153,10 +155,9 @@ def _limit_coins(name: str, text: str) -> int | None:
     return int(text)
 
 
-@user.command("export")
-@asks()
+@user.command("export", cls=Asking)
 def user_export(
-    remote: Remote,
+    ctx: typer.Context,
     name: UserId,
     target: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; - to print it.")],
     force: Force = False,
@@ -165,19 +166,20 @@ def user_export(
 
     Example: largesse user export ada /tmp/ada.json
     """
+    remote: Remote = ctx.obj
     write_file(target, fetch(remote, at("users", name, "export"), JSON), replace=force)
     if str(target) != "-":
         summary = {"user": name, "file": str(target)}
         tell(remote, summary, f"Everything about {name} was written to {target}.")
 
 
-@user.command("erase")
-@asks("once")
-def user_erase(remote: Remote, name: UserId, yes: Yes = False) -> None:
+@user.command("erase", cls=Once)
+def user_erase(ctx: typer.Context, name: UserId, yes: Yes = False) -> None:
     """Forget who a user is. What was given and received stays booked under the id.
 
     Example: largesse user erase ada --yes
     """
+    remote: Remote = ctx.obj
     confirm(f"The name of {name} will be forgotten everywhere, for ever. Erase it?", yes=yes)
     tell(remote, change(remote, "POST", at("users", name, "erase")), f"{name} was erased.")
 
@@ -185,10 +187,9 @@ def user_erase(remote: Remote, name: UserId, yes: Yes = False) -> None:
 # --- reversing ----------------------------------------------------------------------------------
 
 
-@user.command("reverse")
-@asks("what is left")
+@user.command("reverse", cls=WhatIsLeft)
 def user_reverse(
-    remote: Remote,
+    ctx: typer.Context,
     name: UserId,
     start: Annotated[str, typer.Option("--from", help="ISO 8601 with timezone, or Unix ms.")],
     end: Annotated[str, typer.Option("--to", help="The same; the moment itself is excluded.")],
@@ -206,6 +207,7 @@ def user_reverse(
     Example: largesse user reverse mallory --from 2025-06-01T18:00:00Z --to 2025-06-02T00:00:00Z
     --reason "stolen card" --dry-run
     """
+    remote: Remote = ctx.obj
     from_ms, to_ms = moment_ms("--from", start), moment_ms("--to", end)
     if from_ms >= to_ms:
         fail(WRONG_USE, "--from must be before --to.")
@@ -293,10 +295,9 @@ def _tell_reversal(remote: Remote, name: str, told: dict[str, Any]) -> None:
 # --- creators -----------------------------------------------------------------------------------
 
 
-@creator.command("earnings")
-@asks()
+@creator.command("earnings", cls=Asking)
 def creator_earnings(
-    remote: Remote,
+    ctx: typer.Context,
     name: CreatorId,
     start: Annotated[str | None, typer.Option("--from", help="UTC day, as 2025-06-01.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="The last UTC day.")] = None,
@@ -305,6 +306,7 @@ def creator_earnings(
 
     Example: largesse creator earnings ada --from 2025-06-01 --to 2025-06-30
     """
+    remote: Remote = ctx.obj
     answer = get(remote, at("creators", name, "earnings"), **{"from": start, "to": end})
     days, total = answer.get("days"), answer.get("total")
     if not isinstance(days, list) or not isinstance(total, dict):
@@ -318,10 +320,9 @@ def creator_earnings(
     )
 
 
-@creator.command("rate")
-@asks("once")
+@creator.command("rate", cls=Once)
 def creator_rate(
-    remote: Remote,
+    ctx: typer.Context,
     name: CreatorId,
     permille: Annotated[
         int | None, typer.Argument(min=0, max=RATE_PERMILLE_MAX, help="Millidiamonds per coin.")
@@ -337,6 +338,7 @@ def creator_rate(
 
     Example: largesse creator rate ada 600 --until 2025-07-01T00:00:00Z
     """
+    remote: Remote = ctx.obj
     path = at("creators", name, "rate")
     if permille is None:
         if start is not None or until is not None:
@@ -355,10 +357,9 @@ def creator_rate(
         tell_rows(answer["rates"], ("from", "until", "rate_permille"))
 
 
-@creator.command("board")
-@asks()
+@creator.command("board", cls=Asking)
 def creator_board(
-    remote: Remote,
+    ctx: typer.Context,
     name: CreatorId,
     window: Annotated[
         Literal["day", "week", "month", "all"], typer.Option(help="UTC window.")
@@ -369,6 +370,7 @@ def creator_board(
 
     Example: largesse creator board ada --window week
     """
+    remote: Remote = ctx.obj
     answer = get(remote, at("creators", name, "board"), window=window, limit=str(limit))
     if not isinstance(answer.get("top"), list):
         stranger(remote)

@@ -10,10 +10,11 @@ import typer
 
 from server.cli.asking import (
     COINS_MAX,
+    Asking,
     Limit,
+    Once,
     Reason,
     Remote,
-    asks,
     at,
     change,
     get,
@@ -34,10 +35,9 @@ RoomId = Annotated[str, typer.Argument(metavar="ROOM", help="Id of the room.")]
 UserId = Annotated[str, typer.Argument(metavar="USER", help="User id.")]
 
 
-@room.command("open")
-@asks("once")
+@room.command("open", cls=Once)
 def room_open(
-    remote: Remote,
+    ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="ROOM", help="Id of the new room.")],
     creator: Annotated[str, typer.Option(help="User id of the creator.")],
     title: Annotated[str | None, typer.Option(help="What viewers read; the id by default.")] = None,
@@ -47,46 +47,46 @@ def room_open(
 
     Example: largesse room open evening --creator ada --title "Ada, live"
     """
+    remote: Remote = ctx.obj
     body = {"id": name, "title": title or name, "creator": creator}
     if creator_name is not None:
         body["creator_name"] = creator_name
     tell(remote, change(remote, "POST", at("rooms"), body), f"Room {name} is open.")
 
 
-@room.command("close")
-@asks("once")
-def room_close(remote: Remote, name: RoomId) -> None:
+@room.command("close", cls=Once)
+def room_close(ctx: typer.Context, name: RoomId) -> None:
     """Close a room: it takes no more gifts.
 
     Example: largesse room close evening
     """
+    remote: Remote = ctx.obj
     tell(remote, change(remote, "POST", at("rooms", name, "close")), f"Room {name} is closed.")
 
 
-@room.command("show")
-@asks()
-def room_show(remote: Remote, name: RoomId) -> None:
+@room.command("show", cls=Asking)
+def room_show(ctx: typer.Context, name: RoomId) -> None:
     """Show one room.
 
     Example: largesse room show evening --json
     """
+    remote: Remote = ctx.obj
     tell(remote, get(remote, at("rooms", name)))
 
 
-@room.command("list")
-@asks()
-def room_list(remote: Remote, limit: Limit = 1_000) -> None:
+@room.command("list", cls=Asking)
+def room_list(ctx: typer.Context, limit: Limit = 1_000) -> None:
     """List the rooms.
 
     Example: largesse room list --limit 50
     """
+    remote: Remote = ctx.obj
     columns = ("id", "title", "creator", "status", "seq", "total_coins", "viewers")
     tell_list(remote, listed(remote, at("rooms"), limit), columns, limit)
 
 
-@asks("once")
 def grant(
-    remote: Remote,
+    ctx: typer.Context,
     user: UserId,
     coins: Annotated[int, typer.Argument(min=1, max=COINS_MAX, help="How many coins.")],
     reason: Reason,
@@ -95,6 +95,7 @@ def grant(
 
     Example: largesse grant ada 500 --reason "welcome gift"
     """
+    remote: Remote = ctx.obj
     body = {"user": user, "coins": coins, "reason": reason}
     tell(
         remote,
@@ -103,10 +104,10 @@ def grant(
     )
 
 
-@asks()
-def wallet(remote: Remote, user: UserId) -> None:
+def wallet(ctx: typer.Context, user: UserId) -> None:
     """Show what a user has, owes and may still spend.
 
     Example: largesse wallet ada
     """
+    remote: Remote = ctx.obj
     tell(remote, get(remote, at("users", user, "wallet")))

@@ -1,103 +1,111 @@
 """Flags made from the table of settings, so that no flag is written by hand and none is forgotten.
 
-A command is written as a plain function `run(flags, file, **own)`; `with_settings` gives it a flag
-for each setting that it names, and `--config`. The flags stay texts here, because `config.load`
-reads them with everything else and reports all mistakes at once; a parser would stop at the first.
+`with_settings` names the settings of a command, and gives it a flag for each and `--config`. The
+flags stay texts here, because `config.load` reads them with everything else and reports all
+mistakes at once; a parser would stop at the first.
 """
 
-import inspect
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Concatenate
+from typing import Any, ClassVar, NamedTuple
 
 import typer
 from typer.core import TyperCommand
 
+from server.cli.options import Told, option
 from server.cli.output import WRONG_USE, fail
 from server.settings import table as config
 
 Flags = Mapping[str, str]
-Run = Callable[Concatenate[Flags, Path | None, ...], None]
 
 _METAVARS = {"number": "N", "text": "TEXT", "list": "A,B,…"}
 _TRUTHS = {"true": "--", "yes": "--", "on": "--", "1": "--"}
 _TRUTHS |= {"false": "--no-", "no": "--no-", "off": "--no-", "0": "--no-"}
 
 
-def load(flags: Flags, file: Path | None, *, need: Collection[str] = ()) -> config.Settings:
+class Given(NamedTuple):
+    """What was given on the command line of a verb that has settings."""
+
+    flags: Flags
+    file: Path | None
+
+
+def load(ctx: typer.Context, *, need: Collection[str] = ()) -> config.Settings:
     """The effective settings of this process; prints all mistakes and ends with 2 if there are any.
 
-    Without `file`, largesse.toml of the working directory is read when it is there.
+    Without `--config`, largesse.toml of the working directory is read when it is there.
     """
+    given: Given = ctx.obj
     usual = Path(config.FILE_NAME)
+    file = given.file or (usual if usual.is_file() else None)
     try:
-        return config.load(
-            flags, os.environ, file or (usual if usual.is_file() else None), need=need
-        )
+        return config.load(given.flags, os.environ, file, need=need)
     except config.SettingsError as error:
         fail(WRONG_USE, *map(str, error.mistakes))
 
 
-def with_settings(
-    run: Run, names: Collection[str], *, takes_file: bool = True
-) -> Callable[..., None]:
-    """`run` as a command with a flag for each of the named settings, and --config for a file."""
+def with_settings(*names: str, takes_file: bool = True) -> type[TyperCommand]:
+    """The class of a command with a flag for each of the named settings, and --config for a file.
+    Its function finds what was given in `ctx.obj`."""
 
-    def command(**given: Any) -> None:
-        values = {name: given.pop(name) for name in names}
-        flags = {name: _as_text(value) for name, value in values.items() if value is not None}
-        run(flags, given.pop("config", None), **given)
+    class Command(SettingsCommand):
+        settings = names
+        file = takes_file
 
-    own = list(inspect.signature(run).parameters.values())[2:]
-    parameters = [
-        *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
-        *(_parameter(name) for name in names),
-        *([_config_parameter()] if takes_file else []),
-    ]
-    command.__name__ = run.__name__
-    command.__doc__ = run.__doc__
-    # typer reads a command's flags from here.
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    return command
-
-
-def _parameter(name: str) -> inspect.Parameter:
-    row = config.TABLE[name]
-    default = config.DEFAULTS[name]
-    shown = config.shown(name, default)
-    option = typer.Option(
-        help=f"{row.help} Default: {shown}." if default not in ("", ()) else row.help,
-        metavar=None if row.kind == "switch" else _METAVARS.get(row.kind, "|".join(row.choices)),
-        show_default=False,
-    )
-    kind = bool | None if row.kind == "switch" else str | None
-    return _keyword(name, Annotated[kind, option])
-
-
-def _config_parameter() -> inspect.Parameter:
-    option = typer.Option(
-        "--config", help=f"Settings file; by default {config.FILE_NAME} where there is one."
-    )
-    return _keyword("config", Annotated[Path | None, option])
-
-
-def _keyword(name: str, annotation: object) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
-    )
-
-
-def _as_text(value: str | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else value
+    return Command
 
 
 class SettingsCommand(TyperCommand):
     """A command that also takes `--play-money false` and `--play-money=false`, as in a file."""
 
+    settings: ClassVar[Collection[str]] = ()
+    file: ClassVar[bool] = True
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.params += [_flag(name) for name in self.settings]
+        if self.file:
+            self.params.append(option("config", _CONFIG))
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, spelt_as_switches(args))
+
+    def invoke(self, ctx: Any) -> Any:
+        values = {name: ctx.params.pop(name) for name in self.settings}
+        flags = {name: _as_text(value) for name, value in values.items() if value is not None}
+        ctx.obj = Given(flags, ctx.params.pop("config", None))
+        return super().invoke(ctx)
+
+
+_CONFIG = Told(
+    Path | None,
+    None,
+    "--config",
+    f"Settings file; by default {config.FILE_NAME} where there is one.",
+)
+
+
+def _flag(name: str) -> Any:
+    row = config.TABLE[name]
+    default = config.DEFAULTS[name]
+    flag = config.flag(name)
+    switch = row.kind == "switch"
+    told = Told(
+        kind=bool | None if switch else str | None,
+        default=None,
+        flag=f"{flag}/--no-{flag.removeprefix('--')}" if switch else flag,
+        help=f"{row.help} Default: {config.shown(name, default)}."
+        if default not in ("", ())
+        else row.help,
+        metavar=None if switch else _METAVARS.get(row.kind, "|".join(row.choices)),
+        show_default=False,
+    )
+    return option(name, told)
+
+
+def _as_text(value: str | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def spelt_as_switches(args: list[str]) -> list[str]:

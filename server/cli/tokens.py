@@ -7,13 +7,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import typer
 
-from server.cli.asking import Reason, Remote, asks, at, change, tell
+from server.cli.asking import Reason, Remote, at, change, tell
 from server.cli.output import NO, fail
 
 
-@asks("once")
 def revoke(
-    remote: Remote,
+    ctx: typer.Context,
     token: Annotated[
         str,
         typer.Argument(metavar="TOKEN", help="The token, its id (jti), or an overlay's link."),
@@ -24,6 +23,7 @@ def revoke(
 
     Example: largesse revoke overlay-3f9a61c0de77aa10 --reason "the link was shown on screen"
     """
+    remote: Remote = ctx.obj
     body = named(token) | {"reason": reason}
     answer = change(remote, "POST", at("tokens", "revoke"), body)
     tell(remote, answer, f"The token {body['jti']} is refused from now on.")

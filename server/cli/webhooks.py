@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from server.cli.asking import (
+    Asking,
     Limit,
+    Once,
     Remote,
-    asks,
     at,
     change,
     get,
@@ -32,10 +33,9 @@ EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Id of the e
 EndpointUrl = Annotated[str, typer.Argument(metavar="ADDRESS", help="Where to post to; https.")]
 
 
-@webhook.command("set")
-@asks("once")
+@webhook.command("set", cls=Once)
 def webhook_set(
-    remote: Remote,
+    ctx: typer.Context,
     name: EndpointId,
     address: EndpointUrl,
     event: Annotated[
@@ -47,39 +47,40 @@ def webhook_set(
 
     Example: largesse webhook set shop https://shop.example/hooks --event purchase.paid
     """
+    remote: Remote = ctx.obj
     body = {"url": address, "events": event or []}
     answer = change(remote, "PUT", at("webhook-endpoints", name), body)
     _tell_secret(remote, answer, f"Events go to {address}.")
 
 
-@webhook.command("list")
-@asks()
-def webhook_list(remote: Remote, limit: Limit = 1_000) -> None:
+@webhook.command("list", cls=Asking)
+def webhook_list(ctx: typer.Context, limit: Limit = 1_000) -> None:
     """List the endpoints.
 
     Example: largesse webhook list
     """
+    remote: Remote = ctx.obj
     found = listed(remote, at("webhook-endpoints"), limit)
     tell_list(remote, found, ("id", "url", "events", "enabled", "reason"), limit)
 
 
-@webhook.command("show")
-@asks()
-def webhook_show(remote: Remote, name: EndpointId) -> None:
+@webhook.command("show", cls=Asking)
+def webhook_show(ctx: typer.Context, name: EndpointId) -> None:
     """Show one endpoint.
 
     Example: largesse webhook show shop
     """
+    remote: Remote = ctx.obj
     tell(remote, get(remote, at("webhook-endpoints", name)))
 
 
-@webhook.command("rotate")
-@asks("once")
-def webhook_rotate(remote: Remote, name: EndpointId) -> None:
+@webhook.command("rotate", cls=Once)
+def webhook_rotate(ctx: typer.Context, name: EndpointId) -> None:
     """Give an endpoint a new secret; for a day both sign.
 
     Example: largesse webhook rotate shop
     """
+    remote: Remote = ctx.obj
     answer = change(remote, "POST", at("webhook-endpoints", name, "rotate"))
     _tell_secret(remote, answer, f"{name} has a new secret; for a day the old one signs too.")
 
@@ -90,21 +91,20 @@ def _tell_secret(remote: Remote, answer: dict[str, Any], sentence: str) -> None:
         say(f"Its secret, to verify signatures with: {answer['secret']}")
 
 
-@webhook.command("remove")
-@asks("once")
-def webhook_remove(remote: Remote, name: EndpointId) -> None:
+@webhook.command("remove", cls=Once)
+def webhook_remove(ctx: typer.Context, name: EndpointId) -> None:
     """Tell an endpoint nothing more, until it is set again. It stays listed, as disabled.
 
     Example: largesse webhook remove shop
     """
+    remote: Remote = ctx.obj
     answer = change(remote, "DELETE", at("webhook-endpoints", name))
     tell(remote, answer, f"{name} is told nothing more.")
 
 
-@webhook.command("deliveries")
-@asks()
+@webhook.command("deliveries", cls=Asking)
 def webhook_deliveries(
-    remote: Remote,
+    ctx: typer.Context,
     name: EndpointId,
     state: Annotated[
         Literal["pending", "delivered", "exhausted"] | None, typer.Option(help="Only these.")
@@ -115,15 +115,15 @@ def webhook_deliveries(
 
     Example: largesse webhook deliveries shop --state exhausted
     """
+    remote: Remote = ctx.obj
     path = at("webhook-endpoints", name, "deliveries")
     found = listed(remote, path, limit, state=state)
     tell_list(remote, found, ("delivery", "type", "state", "attempts", "next", "changed"), limit)
 
 
-@webhook.command("attempts")
-@asks()
+@webhook.command("attempts", cls=Asking)
 def webhook_attempts(
-    remote: Remote,
+    ctx: typer.Context,
     name: EndpointId,
     delivery: Annotated[int, typer.Argument(metavar="DELIVERY", min=1, help="Its number.")],
     limit: Limit = 200,
@@ -132,14 +132,14 @@ def webhook_attempts(
 
     Example: largesse webhook attempts shop 4711
     """
+    remote: Remote = ctx.obj
     path = at("webhook-endpoints", name, "deliveries", delivery, "attempts")
     tell_list(remote, listed(remote, path, limit), ("at", "status", "error", "duration_ms"), limit)
 
 
-@webhook.command("replay")
-@asks()  # No key: what is sent again has its first id, by which a receiver can tell.
+@webhook.command("replay", cls=Asking)
 def webhook_replay(
-    remote: Remote,
+    ctx: typer.Context,
     name: EndpointId,
     delivery: Annotated[
         list[int] | None, typer.Option(min=1, help="Number of a delivery; repeat for more.")
@@ -152,6 +152,7 @@ def webhook_replay(
 
     Example: largesse webhook replay shop --since 2025-06-01T18:00:00Z
     """
+    remote: Remote = ctx.obj
     if bool(delivery) == (since is not None):
         fail(WRONG_USE, "Give either --delivery or --since.")
     body: dict[str, object] = {"deliveries": delivery}
