@@ -74,6 +74,11 @@ class TakenBack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     borne: int = 0
     """Had been paid out; the platform bears it, and no diamonds move."""
 
+    @property
+    def millidiamonds(self) -> int:
+        """From wherever."""
+        return self.pending + self.available + self.debt + self.borne
+
 
 class GiftRetracted(Outcome, frozen=True, kw_only=True, tag="gift_retracted"):
     gift_id: str

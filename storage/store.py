@@ -135,6 +135,14 @@ class Store(Protocol):
     async def settle(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
         """Make the commands durable, in order. Raises StoreUnavailable, StoreBroken."""
 
+    async def dry_run(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
+        """What `settle` would answer if these commands were the next ones, all in one batch.
+
+        They are settled on the rows of one committed state, in a book that is thrown away: nothing
+        is kept, no key is spent and no number is taken, so the outcomes are true of this moment
+        only. It may overlap with everything else and holds none of it up. Raises StoreUnavailable.
+        """
+
     async def policy(self) -> Policy | None:
         """The policy in force; None before the first one was set."""
 

@@ -19,9 +19,15 @@ async def settled(context: Context, command: AnyCommand) -> Result:
     Raises ApiError for a refusal.
     """
     result = await context.settlement.ask(command)
+    outcome_of(result)
+    return result
+
+
+def outcome_of(result: Result) -> AnyOutcome:
+    """What came of it. Raises ApiError for a refusal."""
     if isinstance(result.outcome, Refused):
         raise refused(result.outcome)
-    return result
+    return result.outcome
 
 
 async def booked(context: Context, command: AnyCommand) -> AnyOutcome:

@@ -1,6 +1,5 @@
 """Users over HTTP: their limits and pauses, and what operators may do about an account."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -15,28 +14,19 @@ from rules.commands import (
     Freeze,
     HideLevel,
     PauseGifting,
-    ReverseGifts,
     SetLimits,
     Unfreeze,
 )
-from rules.lifecycles import OPEN_PAYOUTS
-from rules.outcomes import GiftsReversed
 from rules.rows import User
 from server.api.access import backend, backend_or_user, user_alone
 from server.api.answers import booked, shaped
 from server.api.context import Context
 from server.api.errors import ApiError
-from server.api.fields import Reason, UserInPath, Whole
+from server.api.fields import Reason, UserInPath
 from server.api.lists import LIST_MAX, CursorText, Limit, Page
 from server.api.request import Asker, InContext, Key
 from server.api.statements import asked_line, statement_line
 from server.api.wallets import LimitsBody, WalletBody, limits_body, wallet_fields
-from storage import GiftLine
-
-REVERSED_AT_ONCE = 100
-"""Gifts in one command: others' gifts wait for no more than that."""
-REVERSED_PER_REQUEST = 2_000
-GIFTS_LOOKED_AT = 100_000
 
 LIMITS = ("daily_coins", "weekly_coins", "monthly_coins", "per_gift_coins")
 
@@ -117,48 +107,6 @@ class UserBody(WalletBody, frozen=True, kw_only=True):
     name: str
     since_ms: int | None
     gifted_coins: int
-
-
-class Reversal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    from_ms: Whole
-    to_ms: Whole
-    reason: Reason
-    dry_run: bool = False
-    """Nothing moves; the answer says what would."""
-
-
-class ReversedCreator(msgspec.Struct, frozen=True):
-    creator: str
-    gifts: int
-    coins: int
-    millidiamonds: int
-
-
-class ReversedRoom(msgspec.Struct, frozen=True):
-    room: str
-    gifts: int
-    coins: int
-
-
-class OpenPayout(msgspec.Struct, frozen=True):
-    payout: str
-    creator: str
-    status: str
-
-
-class ReversalBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    gifts: int
-    coins: int
-    creators: list[ReversedCreator]
-    rooms: list[ReversedRoom]
-    payouts: list[OpenPayout]
-    """Of these creators, and not paid yet."""
-    dry_run: bool
-    left: bool
-    """There is more: ask again."""
-    reversed_gifts: int | msgspec.UnsetType = msgspec.UNSET
-    """Absent in a dry run."""
-    debt_paid_coins: int | msgspec.UnsetType = msgspec.UNSET
 
 
 @put("/users/{user:str}/limits", guards=[backend_or_user])
@@ -328,70 +276,6 @@ async def erase_user(context: InContext, caller: Asker, key: Key, user: UserInPa
     )
 
 
-@post(
-    "/users/{user:str}/reverse",
-    guards=[backend],
-    status_code=200,
-    refuses=["unknown_gift", "not_retractable"],
-)
-async def reverse_gifts(
-    context: InContext, caller: Asker, user: UserInPath, data: JSONBody[Reversal]
-) -> ReversalBody:
-    """Take back everything that a user gave in a period. With `dry_run` nothing moves, and the
-    answer names what would. `left` true: there is more; ask again."""
-    if data.from_ms >= data.to_ms:
-        raise ApiError("invalid", "`from_ms` must be before `to_ms`.", {"field": "from_ms"})
-    most = GIFTS_LOOKED_AT if data.dry_run else REVERSED_PER_REQUEST
-    found = await context.store.money.gifts_of(user, data.from_ms, data.to_ms, most + 1)
-    gifts, left = found[:most], len(found) > most
-    body = await _concerned(context, gifts) | {"dry_run": data.dry_run, "left": left}
-    if data.dry_run:
-        return ReversalBody(**body)
-    reversed_gifts, debt_paid = 0, 0
-    for start in range(0, len(gifts), REVERSED_AT_ONCE):
-        names = tuple(f"{gift.room}:{gift.seq}" for gift in gifts[start : start + REVERSED_AT_ONCE])
-        # A request that is repeated goes on where the last one stopped: the key is the content.
-        key = "reverse-" + hashlib.sha256(" ".join(names).encode()).hexdigest()[:32]
-        outcome = await booked(
-            context,
-            ReverseGifts(actor=caller.actor, key=key, user=user, gifts=names, reason=data.reason),
-        )
-        assert isinstance(outcome, GiftsReversed)
-        reversed_gifts += len(outcome.gifts)
-        debt_paid += outcome.debt_paid_coins
-    return ReversalBody(**body, reversed_gifts=reversed_gifts, debt_paid_coins=debt_paid)
-
-
-async def _concerned(context: Context, gifts: list[GiftLine]) -> dict[str, Any]:
-    """Every creator, board and open payout that reversing these gifts changes."""
-    creators: dict[str, list[int]] = {}
-    rooms: dict[str, list[int]] = {}
-    for gift in gifts:
-        creator = creators.setdefault(gift.creator, [0, 0, 0])
-        room = rooms.setdefault(gift.room, [0, 0])
-        for sums, steps in (
-            (creator, (1, gift.coins, gift.millidiamonds)),
-            (room, (1, gift.coins)),
-        ):
-            for place, step in enumerate(steps):
-                sums[place] += step
-    payouts = []
-    for creator_id in creators:
-        for status in OPEN_PAYOUTS:
-            rows = await context.store.money.payouts(creator_id, status, None, 1)
-            payouts += [OpenPayout(row.id, row.creator, row.status) for row in rows]
-    return {
-        "gifts": len(gifts),
-        "coins": sum(gift.coins for gift in gifts),
-        "creators": [
-            ReversedCreator(id, count, coins, millidiamonds)
-            for id, (count, coins, millidiamonds) in sorted(creators.items())
-        ],
-        "rooms": [ReversedRoom(id, count, coins) for id, (count, coins) in sorted(rooms.items())],
-        "payouts": payouts,
-    }
-
-
 people_router = Router(
     path="/v1",
     route_handlers=[
@@ -404,7 +288,6 @@ people_router = Router(
         hide_level,
         export_user,
         erase_user,
-        reverse_gifts,
     ],
     tags=["users"],
 )

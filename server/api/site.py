@@ -25,6 +25,7 @@ from server.api.payouts import payouts_router
 from server.api.people import people_router
 from server.api.purchases import purchases_router
 from server.api.request import DEPENDENCIES
+from server.api.reversals import reversals_router
 from server.api.rooms import rooms_router
 from server.api.suspense import suspense_router
 from server.api.tokens import tokens_router
@@ -44,6 +45,7 @@ ROUTES: list[HTTPRouteHandler | Router] = [
     purchases_router,
     notifications_router,
     people_router,
+    reversals_router,
     payouts_router,
     bank_router,
     creators_router,

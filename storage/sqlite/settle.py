@@ -59,6 +59,15 @@ def settle_batch(
     return results
 
 
+def dry_run(connection: Connection, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
+    """What settling would answer now; the book is thrown away. A connection that reads will do."""
+    connection.execute("BEGIN")
+    try:
+        return settle(load(connection, commands), commands, now_ms)
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def settle_or_bisect(
     connection: sqlite3.Connection, commands: Sequence[AnyCommand], now_ms: int
 ) -> list[Result]:

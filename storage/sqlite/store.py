@@ -30,7 +30,7 @@ from storage.sqlite.deliveries import SqliteDeliveries
 from storage.sqlite.leases import SqliteLeases, end_all_terms, fenced
 from storage.sqlite.migrations import require_current, set_up_if_new, version_of
 from storage.sqlite.money_reads import SqliteMoney
-from storage.sqlite.settle import checkpoint, settle_or_bisect, transact
+from storage.sqlite.settle import checkpoint, dry_run, settle_or_bisect, transact
 from storage.store import (
     Balances,
     Head,
@@ -133,11 +133,13 @@ class SqliteStore:
 
     def __init__(
         self,
+        database: str,
         lock: FileLock | None,
         writer: aiosqlite.Connection,
         reader: aiosqlite.Connection,
         browser: aiosqlite.Connection,
     ) -> None:
+        self._database = database
         self._lock = lock
         self._writer = writer
         self._reader = reader
@@ -166,7 +168,7 @@ class SqliteStore:
             # Both before the first thread: one that is not closed keeps the process from ending.
             if database == MEMORY:
                 writer = await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
-                return cls(lock, writer, writer, writer)
+                return cls(database, lock, writer, writer, writer)
             reading, browsing = connect_reader(database), connect_reader(database)
             writer = await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
             reader = await aiosqlite.Connection(lambda: reading, iter_chunk_size=64)
@@ -175,7 +177,7 @@ class SqliteStore:
             if lock:
                 lock.release()
             raise
-        return cls(lock, writer, reader, browser)
+        return cls(database, lock, writer, reader, browser)
 
     async def settle(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
         if self._broken:
@@ -185,6 +187,17 @@ class SqliteStore:
         except StoreBroken:
             self._broken = True
             raise
+
+    async def dry_run(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
+        if self._database == MEMORY:
+            return await self._browse(dry_run, commands, now_ms)
+        # By a connection of its own: it may take seconds, and people look things up meanwhile.
+        reading = connect_reader(self._database)
+        connection = await aiosqlite.Connection(lambda: reading, iter_chunk_size=64)
+        try:
+            return await _ask(connection, dry_run, commands, now_ms)
+        finally:
+            await connection.close()
 
     def _settle(
         self, connection: sqlite3.Connection, commands: Sequence[AnyCommand], now_ms: int

@@ -16,7 +16,7 @@ from rules.outcomes import GiftAccepted
 from rules.settle import settle
 from storage.sqlite.audit.checks import audit_connection
 from storage.sqlite.audit.replay import history
-from storage.sqlite.settle import settle_batch
+from storage.sqlite.settle import dry_run, settle_batch
 
 steps_ms = st.sampled_from([0, 0, 1, 2_999, 3_001, HOUR_MS, DAY_MS, 8 * DAY_MS, -50])
 beginnings: st.SearchStrategy[list[AnyCommand]] = st.sampled_from([[], START, START, START])
@@ -102,6 +102,9 @@ def test_what_the_database_gives_back_is_what_the_rules_gave_it(name: str) -> No
                 asked.append(name_newest(book, command))
                 expected += settle(book, asked[-1:], now_ms)
             assert settle_batch(batched, asked, now_ms) == expected
+            before = dump(single)
+            assert dry_run(single, asked, now_ms) == expected
+            assert dump(single) == before, "a dry run leaves nothing behind"
             alone = [settle_batch(single, [command], now_ms)[0] for command in asked]
             assert alone == expected
         assert dump_without_batches(batched) == dump_without_batches(single)
