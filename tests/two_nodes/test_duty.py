@@ -9,6 +9,7 @@ from kit.servers.receiving import Receiver, receiving
 from kit.servers.serving import Live
 from kit.servers.two import Nodes
 from server.duty import DUTY
+from server.webhooks import worker
 from storage import Lease, Leases, Store, StoreUnavailable
 
 TTL_MS = 1_500
@@ -53,12 +54,12 @@ async def released(node: Live) -> bool:
     return wallet["millidiamonds_available"] > 0 and not wallet["millidiamonds_pending"]
 
 
-class Dead:
+class CutOff:
     """A store whose leases a node reaches no more; all else it still reaches."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.dead = False
+        self.is_cut = False
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
@@ -67,20 +68,22 @@ class Dead:
     def leases(self) -> Leases:
         return self  # type: ignore[return-value]
 
+    def _way(self) -> Leases:
+        if self.is_cut:
+            raise StoreUnavailable("cut off")
+        return self._store.leases
+
     async def seen(self, name: str) -> Lease:
-        return await self._store.leases.seen(name)
+        return await self._way().seen(name)
 
     async def take(self, seen: Lease, holder: str) -> Lease | None:
-        return await self._store.leases.take(seen, holder)
+        return await self._way().take(seen, holder)
 
     async def renew(self, held: Lease) -> Lease | None:
-        if self.dead:
-            raise StoreUnavailable("dead")
-        return await self._store.leases.renew(held)
+        return await self._way().renew(held)
 
     async def release(self, held: Lease) -> None:
-        if not self.dead:
-            await self._store.leases.release(held)
+        await self._way().release(held)
 
 
 async def test_every_event_is_posted_once_whichever_node_settled_it(
@@ -154,6 +157,25 @@ async def test_a_node_that_stops_hands_over_and_what_was_delivered_is_not_sent_a
     assert receiver.seqs("r") == [1, 2]
 
 
+async def test_what_came_back_before_a_node_stops_is_recorded_by_it(
+    nodes: Nodes, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await started(nodes)
+    await until(lambda: on_duty(one))
+    await one.room()
+    await one.grant("ann", 1_000)
+    await endpoint(one, receiver)
+    ann = await one.join("ann")
+    await until(lambda: one.node.webhooks.has_somebody())
+    await asyncio.sleep(2 * worker.PACE_MS / 1000)
+    monkeypatch.setattr(worker, "PACE_MS", 600_000)  # no round of its own records the answer
+    await ann.gift("g1")
+    await until(lambda: bool(one.node.webhooks._back))
+    await nodes.stop(one)
+    [delivery] = await nodes.store.deliveries.listed("e1", None, None, 9)
+    assert delivery.state == "delivered"
+
+
 async def test_a_node_that_dies_is_relieved_after_its_silence(
     nodes: Nodes, receiver: Receiver, store: Store
 ) -> None:
@@ -174,11 +196,11 @@ async def test_a_node_that_dies_is_relieved_after_its_silence(
 async def test_a_node_that_cannot_renew_stops_before_the_other_begins(
     nodes: Nodes, store: Store
 ) -> None:
-    cut = Dead(store)
+    cut = CutOff(store)
     one = await started(nodes, TTL_MS, cut)  # type: ignore[arg-type]
     await until(lambda: on_duty(one))
     two = await started(nodes, TTL_MS)
-    cut.dead = True
+    cut.is_cut = True
     both = 0
 
     def relieved() -> bool:
