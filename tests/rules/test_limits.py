@@ -81,3 +81,46 @@ def test_the_wait_that_is_told_is_enough_and_not_one_millisecond_too_long(
                 assert bucket.take(now_ms + missing_ms - 1) == 1
             assert bucket.take(now_ms + missing_ms) == 0
             now_ms += missing_ms
+
+
+def test_a_token_taken_elsewhere_is_gone_here_and_what_is_owed_is_gained_back_first() -> None:
+    bucket = full_bucket(rate=10, burst=2, now_ms=0)
+    bucket.taken_elsewhere(0)
+    assert [bucket.take(0), bucket.take(0)] == [0, 100]
+    bucket.taken_elsewhere(0)  # both nodes gave the last one
+    assert bucket.take(0) == 200
+    assert bucket.take(199) == 1
+    assert bucket.take(200) == 0
+
+
+def test_what_is_owed_has_an_end() -> None:
+    bucket = full_bucket(rate=10, burst=2, now_ms=0)
+    for _ in range(1_000):
+        bucket.taken_elsewhere(0)
+    bucket.at_most(-(10**9), 0)
+    assert bucket.take(0) == 300
+
+
+def test_of_two_buckets_for_the_same_things_the_emptier_counts() -> None:
+    bucket = full_bucket(rate=10, burst=5, now_ms=0)
+    bucket.at_most(9_000, 0)
+    assert bucket.level(0) == 5_000
+    bucket.at_most(1_000, 0)
+    assert [bucket.take(0), bucket.take(0)] == [0, 100]
+    bucket.at_most(4_000, 0)
+    assert bucket.take(0) == 100
+
+
+@given(rates, bursts, st.lists(st.tuples(st.integers(0, 500), st.booleans()), max_size=200))
+def test_two_nodes_that_tell_each_other_give_no_more_than_one(
+    rate: int, burst: int, wishes: list[tuple[int, bool]]
+) -> None:
+    here, there = full_bucket(rate, burst, 0), full_bucket(rate, burst, 0)
+    now_ms = taken = 0
+    for wait_ms, is_here in wishes:
+        now_ms += wait_ms
+        mine, other = (here, there) if is_here else (there, here)
+        if mine.take(now_ms) == 0:
+            taken += 1
+            other.taken_elsewhere(now_ms)
+    assert taken * 1000 <= burst * 1000 + rate * now_ms
