@@ -3,10 +3,10 @@
 The only place that names an adapter. This package carries bytes and knows nothing else of ours.
 """
 
-from fanout.contract import Batch, Fanout, Receiver
+from fanout.contract import Fanout, Receiver
 from fanout.local import LocalBus
 
-__all__ = ["Batch", "Fanout", "LocalBus", "Receiver", "check_address", "connect"]
+__all__ = ["Fanout", "LocalBus", "Receiver", "check_address", "connect"]
 
 
 def check_address(url: str) -> str | None:

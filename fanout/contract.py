@@ -1,52 +1,58 @@
-"""The contract of a fan-out: how a node tells the others what it has settled.
+"""The contract of a fan-out: how the nodes that share one ledger tell each other things.
 
-A server that runs alone has nobody to tell; today that is every server, and the tests put several
-hubs on one ledger. The contract is here so that a second node changes nothing else.
+**What it carries.** Bytes on channels. A channel is a name of up to 200 characters; who publishes
+on it and what the bytes mean is not the fan-out's to know. A node hears what OTHER nodes publish on
+the channels that it listens to, and never itself.
 
-A node publishes each batch of a room's events after they are durable, in the order of their seq. A
-receiver gets the batches of OTHER nodes for the rooms it listens to, never its own. Batches of one
-node and one room come in the order in which they were published. Between nodes there is no order,
-and any batch may be late, repeated or never come: fan-out may lose everything and no coin is wrong.
-That is why a batch says which log it belongs to (`epoch`) and which seqs it holds (`first` to
-`last`, without a gap): a receiver that sees one out of order, or none, reads what is missing from
-the ledger.
+**What it promises.** Little, and that little exactly:
 
-`publish` never waits and never raises: what cannot be carried is dropped and counted in `dropped`.
-Receivers are called on the event loop's thread, must not block, and what they raise is theirs.
+- What one node publishes on one channel comes in the order in which it was published. Between two
+  nodes, and between two channels, there is no order.
+- Anything may be late, may come twice, and may never come. So nothing may rest on it that cannot be
+  read again from the ledger: a fan-out that loses everything makes the show late and no coin wrong.
+- When `listen` has returned, what is published from then on is heard, as far as anything is. So who
+  listens first and then reads the ledger misses nothing in between: it is in what was read, or it
+  is heard. (Something published before may be heard as well.)
+- After `ignore` returned nothing is heard on that channel any more, and after `close` nothing at
+  all.
+
+**When it is out of reach.** `listen` returns as soon as it is clear that the others cannot be
+reached; it does not raise, and the channels are listened to when they can be reached again. What
+could not be carried is dropped and counted in `dropped`. Neither is told to anybody: whoever uses a
+fan-out compares with the ledger from time to time, and finds in this way what was lost in any way.
+
+**How it is called.** On the event loop's thread. `publish` never waits and never raises. Receivers
+are called on the loop's thread, never from within `publish` or `listen`; they must not block, and
+what they raise is logged and harms nobody else. They may publish, listen and ignore.
+
+`alone` is true only while it is certain that nobody hears: then a publisher may save itself the
+work of making the bytes, and may leave its channels unlistened. An adapter that cannot know says
+False.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Collection
+from typing import Protocol
 
-
-class Batch(NamedTuple):
-    room: str
-    epoch: str
-    first: int
-    last: int
-    payload: bytes
-    """What the publisher wrote; a fan-out does not look inside."""
-
-
-Receiver = Callable[[Batch], None]
+Receiver = Callable[[str, bytes], None]
+"""Called with the channel and what was published on it."""
 
 
 class Fanout(Protocol):
     dropped: int
-    """Batches that could not be carried."""
+    """Messages of ours that could not be carried."""
 
     @property
     def alone(self) -> bool:
-        """True while there is nobody to tell: a publisher may save itself the encoding."""
+        """True while there is certainly nobody to tell."""
 
-    def publish(self, batch: Batch) -> None:
-        """Tell the other nodes. Call it after the events are durable, in the order of seq."""
+    def publish(self, channel: str, payload: bytes) -> None:
+        """Tell the other nodes that listen to this channel."""
 
-    def listen(self, room: str, receiver: Receiver) -> None:
-        """Get the other nodes' batches of a room from now on; one receiver a room."""
+    async def listen(self, channels: Collection[str], receiver: Receiver) -> None:
+        """Hear these channels from now on. A channel has one receiver; the last one counts."""
 
-    def ignore(self, room: str) -> None:
-        """No more batches of this room."""
+    def ignore(self, channel: str) -> None:
+        """Hear this channel no more; nothing, where it was not listened to."""
 
     async def close(self) -> None:
-        """Let go of connections. Nothing is delivered afterwards."""
+        """Let go of connections. Safe to call twice."""

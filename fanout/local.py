@@ -1,9 +1,11 @@
 """Fan-out inside one process. A server that runs alone is the only member of its bus; tests put
-several hubs on one."""
+several nodes on one."""
 
+import asyncio
 import logging
+from collections.abc import Collection
 
-from fanout.contract import Batch, Receiver
+from fanout.contract import Receiver
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ class LocalBus:
 
 
 class LocalFanout:
-    """See contract.Fanout. Delivers at once, in order, and loses nothing."""
+    """See contract.Fanout. Delivers in the loop's next turn, in order, and loses nothing."""
 
     def __init__(self, bus: LocalBus) -> None:
         self.dropped = 0
@@ -32,20 +34,26 @@ class LocalFanout:
     def alone(self) -> bool:
         return len(self._bus.members) < 2
 
-    def publish(self, batch: Batch) -> None:
+    def publish(self, channel: str, payload: bytes) -> None:
         for member in self._bus.members:
-            if member is not self and (receiver := member._receivers.get(batch.room)):
-                try:
-                    receiver(batch)
-                except Exception:
-                    # Theirs, and no reason to keep the batch from the others.
-                    log.exception("a receiver of the room %s failed", batch.room)
+            if member is not self and channel in member._receivers:
+                # Not at once: a receiver must not be called in the middle of what publishes.
+                asyncio.get_running_loop().call_soon(member._hear, channel, payload)
 
-    def listen(self, room: str, receiver: Receiver) -> None:
-        self._receivers[room] = receiver
+    def _hear(self, channel: str, payload: bytes) -> None:
+        receiver = self._receivers.get(channel)
+        if receiver is None:
+            return  # ignored, or closed, in the meantime
+        try:
+            receiver(channel, payload)
+        except Exception:
+            log.exception("a receiver of the channel %s failed", channel)
 
-    def ignore(self, room: str) -> None:
-        self._receivers.pop(room, None)
+    async def listen(self, channels: Collection[str], receiver: Receiver) -> None:
+        self._receivers |= dict.fromkeys(channels, receiver)
+
+    def ignore(self, channel: str) -> None:
+        self._receivers.pop(channel, None)
 
     async def close(self) -> None:
         self._receivers.clear()

@@ -37,6 +37,8 @@ from server.clock import now_ms
 from server.demo import DEMO_ROOM, play
 from server.in_force import InForce, differences
 from server.live.connection import Connection
+from server.live.letters import ALL, Asked
+from server.live.post import Post
 from server.node import Node
 from server.payments import Provider, open_provider
 from server.settings.table import Settings
@@ -155,11 +157,20 @@ def _context(node: Node, demo_room: str | None) -> Context:
         provider=node.provider,
         verifier=node.verifier,
         viewers=node.hub.viewers,
-        too_fast=Rates(node.settings.http_rate, node.settings.http_burst).too_fast,
+        too_fast=_rates(node.settings, node.post).too_fast,
         not_ready=node.not_ready,
         nudge_webhooks=node.nudge_webhooks,
         demo_room=demo_room,
     )
+
+
+def _rates(settings: Settings, post: Post) -> Rates:
+    def tell(user: str) -> None:
+        post.send(ALL, Asked(user))
+
+    rates = Rates(settings.http_rate, settings.http_burst, tell)
+    post.on(Asked, lambda letter: rates.asked_elsewhere(letter.user))
+    return rates
 
 
 def _listener(node: Node, context: Context) -> Listener:

@@ -2,8 +2,9 @@
 
 Both are changed by commands, on whatever node, and every node follows: at the start, and then it
 asks the books every `LOOK_MS` what has been added since. The node on which something was revoked
-follows before it answers. So a revocation holds everywhere within `LOOK_MS` and the time of one
-read, as long as the node can read the books; while it cannot, nothing is booked through it either.
+follows before it answers, and tells the others to look at once; that word may be lost. So a
+revocation holds everywhere within `LOOK_MS` and the time of one read, as long as the node can read
+the books; while it cannot, nothing is booked through it either.
 """
 
 import asyncio
@@ -43,6 +44,7 @@ class InForce:
         self._after = 0
         self._forgot_ms = clock()
         self._one_at_a_time = asyncio.Lock()
+        self._look = asyncio.Event()
 
     async def catch_up(self) -> None:
         """Follow all that was booked until now. Raises StoreUnavailable."""
@@ -55,6 +57,10 @@ class InForce:
         followed later, as on other nodes."""
         with contextlib.suppress(StoreUnavailable):
             await self.catch_up()
+
+    def look_soon(self) -> None:
+        """Another node says that something has changed: do not wait for the next look."""
+        self._look.set()
 
     async def _follow(self) -> bool:
         found = await self._store.rulings(self._after, self._clock(), PAGE)
@@ -78,7 +84,10 @@ class InForce:
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_MS / 1000)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_MS / 1000):
+                    await self._look.wait()
+            self._look.clear()
             try:
                 await self.catch_up()
             except StoreUnavailable as error:

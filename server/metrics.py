@@ -63,7 +63,6 @@ class Metrics:
             "largesse_events_omitted", "Gifts shown as a sum only.", registry=own
         )
         self.resumes = Counter("largesse_resumes", "Resumes by result.", ["result"], registry=own)
-        self.healed = Counter("largesse_fanout_healed", "Gaps read from the ledger.", registry=own)
         self.on_duty = Gauge(
             "largesse_on_duty", "1 on the node that does chores and webhooks.", registry=own
         )
@@ -74,6 +73,8 @@ class Metrics:
             registry=own,
         )
         self.notifications = _payment_notifications(own)
+        self.healed = Counter("largesse_fanout_healed", "Gaps read from the ledger.", registry=own)
+        self.dropped = _dropped_letters(own)
 
     def count_close(self, code: int | None) -> None:
         """One connection that ended. A peer may close with any code; only the known are labels."""
@@ -94,3 +95,8 @@ def _payment_notifications(registry: CollectorRegistry) -> Counter:
         "Notifications of the payment provider by result.",
     )
     return Counter(name, what, ["result"], registry=registry)
+
+
+def _dropped_letters(registry: CollectorRegistry) -> Gauge:
+    name, what = "largesse_fanout_dropped", "Letters to other nodes that were dropped."
+    return Gauge(name, what, registry=registry)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from fanout import Fanout
 from rules.commands import DisableEndpoint
+from rules.outcomes import LinkIssued, PolicySet, TokenRevoked
 from rules.results import Result
 from server.auth import TokenVerifier
 from server.chores import Chores
@@ -21,7 +22,9 @@ from server.duty import Duty, Term
 from server.in_force import InForce
 from server.live.hub import Hub
 from server.live.joins import Joins
+from server.live.letters import ALL, Look
 from server.live.lobby import Lobby
+from server.live.post import Post
 from server.live.unread import Unread
 from server.live.users import Users
 from server.metrics import Metrics
@@ -30,6 +33,9 @@ from server.settings.table import Settings
 from server.settlement import Order, Settlement
 from server.webhooks import Guard, Poster, Worker
 from storage import Store, StoreBroken, StoreError
+
+RULINGS = (LinkIssued, PolicySet, TokenRevoked)
+"""After these another policy is in force, or fewer tokens are (`in_force`)."""
 
 
 class Node:
@@ -65,12 +71,14 @@ class Node:
             queue_max=settings.queue_max,
             batch_max=settings.batch_max,
         )
-        self.users = Users(settings)
         unread = Unread()
-        self.hub = Hub(settings, fanout, self.users, unread, clock, self.metrics)
-        joins = Joins(self.hub, unread, store)
+        self.post = Post(fanout, f"{rng.getrandbits(64):016x}")
+        self.users = Users(settings, self.post, unread, clock)
+        self.hub = Hub(settings, self.post, self.users, unread, clock, self.metrics)
+        joins = Joins(self.hub, self.post, unread, store)
         self.lobby = Lobby(self.hub, joins, self.settlement, verifier, in_force, clock, rng)
         in_force.turn_out = self.lobby.turn_out
+        self.post.on(Look, lambda letter: in_force.look_soon())
         self.chores = Chores(
             store=store,
             settlement=self.settlement,
@@ -84,7 +92,7 @@ class Node:
         self.duty = Duty(
             store.leases,
             self._on_duty,
-            holder=f"{rng.getrandbits(32):08x}",
+            holder=self.post.node,
             ttl_ms=settings.duty_ms,
         )
 
@@ -124,6 +132,8 @@ class Node:
     def _deliver(self, orders: Sequence[Order], results: Sequence[Result]) -> None:
         """What is durable is shown, and told to the host platform."""
         self.hub.deliver(orders, results)
+        if not self.post.alone and any(isinstance(r.outcome, RULINGS) for r in results):
+            self.post.send(ALL, Look())
         if self.webhooks is not None and self.webhooks.has_somebody():
             self.webhooks.nudge()
 
@@ -162,5 +172,6 @@ class Node:
     async def drain(self) -> None:
         """Send everybody away over `drain_ms`, then let `run` settle what is queued and end."""
         await self.lobby.send_away(at_once=self.broken)
+        self.hub.say_goodbye()
         if not self.broken:
             self.settlement.close()

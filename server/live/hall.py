@@ -2,10 +2,14 @@
 
 A connection is in `viewers` (gets every frame), in `catching` (is being brought up to date first)
 or in `waiting` (joins at the next frame boundary, so that its snapshot and the frames fit).
+
+Lines of the log come from several nodes and in no order between them. One that comes too early is
+`held` until those before it are here; when they do not come in HOLD_MS, the ledger has them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from rules.events import Event
 from server.live.door import Guest
 from server.live.room import Room
 
@@ -15,17 +19,26 @@ VIEWERS_MS = 1_000
 TICK_MS_MAX = 1_000
 IDLE_MS = 60_000
 """A room that nobody follows is kept for as long as a reload of the page takes, and then some."""
+HOLD_MS = 250
+"""How long a line may be missing: longer than the letters of two nodes overtake each other."""
+HELD_MAX = 1_000
+"""Lines that are held; the ledger has those that are not."""
 
 
 class Hall:
     __slots__ = (
         "__weakref__",
+        "_behind_ms",
         "_board_ms",
+        "_heard",
+        "_held",
         "_viewers_ms",
         "_viewers_sent",
         "_writes",
         "catching",
         "due_ms",
+        "elsewhere",
+        "foreign",
         "idle_since_ms",
         "room",
         "sent_ms",
@@ -45,6 +58,15 @@ class Hall:
         self.due_ms = 0
         self.sent_ms = 0
         self.idle_since_ms = now_ms
+        self.elsewhere = 0
+        """Viewers on other nodes."""
+        self.foreign = ""
+        """The last epoch of which another node has spoken, and that is not ours."""
+        self._held: dict[int, Event] = {}
+        self._heard = 0
+        """The last seq that is known to be in the log."""
+        self._behind_ms = 0
+        """Since when the line after `head` is missing."""
         self._board_ms = 0
         self._viewers_ms = 0
         self._viewers_sent = 0
@@ -52,6 +74,61 @@ class Hall:
 
     def count(self) -> int:
         return len(self.viewers) + len(self.catching)
+
+    def audience(self) -> int:
+        """Viewers on all nodes."""
+        return len(self.viewers) + len(self.catching) + self.elsewhere
+
+    # The log
+
+    def take(self, events: Iterable[Event], now_ms: int) -> None:
+        """Show what is next, hold what is too early, drop what has been shown."""
+        room, before = self.room, self.room.head
+        for event in events:
+            if event.seq == room.head + 1:
+                room.apply(event)
+            elif event.seq > room.head:
+                self._hold(event, now_ms)
+        if self._held:
+            self._take_held(before, now_ms)
+
+    def _hold(self, event: Event, now_ms: int) -> None:
+        if len(self._held) < HELD_MAX:
+            self._held[event.seq] = event
+        self.heard_of(event.seq, now_ms)
+
+    def _take_held(self, before: int, now_ms: int) -> None:
+        room = self.room
+        while event := self._held.pop(room.head + 1, None):
+            room.apply(event)
+        if room.head >= self._heard:
+            self._held.clear()  # they were shown before
+        elif room.head > before:
+            self._behind_ms = now_ms
+
+    def heard_of(self, seq: int, now_ms: int) -> None:
+        """The log is known to have come so far."""
+        if self.room.head >= self._heard:
+            self._behind_ms = now_ms
+        self._heard = max(self._heard, seq)
+
+    def behind(self) -> bool:
+        return self._heard > self.room.head
+
+    def too_long_behind(self, now_ms: int) -> bool:
+        """Whether the ledger has to be asked for what is missing; not again for some time."""
+        if not self.behind() or now_ms - self._behind_ms < HOLD_MS:
+            return False
+        self._behind_ms = now_ms
+        return True
+
+    def read_to_end(self, now_ms: int) -> None:
+        """The ledger was read: beyond this there is what came meanwhile, and nothing else."""
+        self._held = {seq: event for seq, event in self._held.items() if seq > self.room.head}
+        self._heard = max(self._held, default=0)
+        self._take_held(self.room.head, now_ms)
+
+    # Those who follow
 
     def follow(self, guest: Guest) -> None:
         """It has everything up to `sent`: from now on it gets every frame."""
@@ -82,7 +159,7 @@ class Hall:
         if now_ms - self._board_ms >= BOARD_MS and (board := self.room.take_board()):
             self._board_ms = now_ms
             payloads += board
-        count = self.count()
+        count = self.audience()
         if count != self._viewers_sent and now_ms - self._viewers_ms >= VIEWERS_MS:
             self._viewers_ms, self._viewers_sent = now_ms, count
             payloads.append(self.room.viewers_message(count))
@@ -113,7 +190,8 @@ class Hall:
             and not self.room.combos
             and not self.waiting
             and self.viewers
-            and self.count() == self._viewers_sent
+            and self.audience() == self._viewers_sent
+            and not self.behind()
             and not self.room.board_changed()
         )
 

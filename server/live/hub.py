@@ -6,17 +6,21 @@ room and writes the same bytes to every transport: no task, no queue and no copy
 room's event goes out at once; a busy room sends one frame a tick, and its tick grows when a flush
 takes more than half of it. Viewers who cannot keep up are closed and resume; nobody waits for them.
 
+Where there are other nodes, what is settled here goes to them as letters, and theirs come in as if
+they had been settled here (`hall.take` puts them in order). With every beat the nodes compare how
+far each room's log has come, and every few beats each compares with the ledger: so a letter that
+was lost, or a node that died before it wrote one, is found without another gift.
+
 Everything here runs on the event loop's thread and never blocks; what must be read from the ledger
-is left to `joins`.
+is noted in `unread`.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 
-from fanout import Batch, Fanout
 from protocol import CloseCode
 from protocol.frames import text_frame
 from protocol.messages import Me
@@ -24,20 +28,36 @@ from rules.events import Event
 from rules.outcomes import GiftAccepted, UserErased
 from rules.results import Balance, Result
 from server.clock import Clock, seconds, steady_ms
-from server.live.answers import balance_notice, reminder_notice
+from server.live.beats import Beats
 from server.live.door import Guest
 from server.live.hall import Hall
-from server.live.room import Room, decode_payload, encode_payload
+from server.live.letters import ALL, Batch, Beat, Stopped, room_channel
+from server.live.post import Post
+from server.live.room import Room
 from server.live.unread import Unread
 from server.live.users import Users
 from server.metrics import Metrics
 from server.settings.table import Settings
-from server.settlement import Asker, Order
+from server.settlement import Order
 
 log = structlog.get_logger()
 
 SWEEP_MS = 250
 IDLE_HALLS_MAX = 200
+BEAT_MS = 1_000
+"""From one word to the other nodes to the next; more often where heartbeats are."""
+LEDGER_EVERY = 10
+"""Beats from one comparison with the ledger to the next."""
+
+
+class Loading:
+    """A room that is being read, and what became known of it since that began."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Event]] = []
+        """With the epoch of another node's; what is settled here has ours."""
+        self.outdated = False
+        """Somebody was forgotten: what was read may still name them."""
 
 
 class Hub:
@@ -46,7 +66,7 @@ class Hub:
     def __init__(
         self,
         settings: Settings,
-        fanout: Fanout,
+        post: Post,
         users: Users,
         unread: Unread,
         clock: Clock,
@@ -57,17 +77,23 @@ class Hub:
         self.metrics = metrics
         self.users = users
         self.halls: dict[str, Hall] = {}
-        self.loading: dict[str, list[Event]] = {}
-        """Rooms that are being read from the ledger, with the events settled since that began."""
+        self.loading: dict[str, Loading] = {}
+        """Rooms that are being read from the ledger."""
         self.paused: dict[Guest, int] = {}
         """Connections whose buffer is full, and since when."""
         self.restless: set[Hall] = set()
         """Halls that have something to send at their next tick."""
-        self._fanout = fanout
+        self._post = post
+        self._beats = Beats(post.node, min(BEAT_MS, settings.heartbeat_ms))
+        self._beat_ms = 0
+        self._beats_until_ledger = LEDGER_EVERY
         self._unread = unread
         self._places: dict[tuple[str, str], Me] = {}
         """Where senders of the batch that is being answered stand, by room and user."""
         self._swept_ms = 0
+        post.on(Batch, self._on_batch)
+        post.on(Beat, self._on_beat)
+        post.on(Stopped, self._on_stopped)
 
     def leave(self, guest: Guest) -> None:
         """Forget a connection in all its rooms. Safe to call twice."""
@@ -86,24 +112,26 @@ class Hub:
 
     # Rooms
 
-    @contextlib.contextmanager
-    def loading_room(self, room: str) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def loading_room(self, room: str) -> AsyncIterator[Loading]:
         """While the body reads a room from the ledger, what is settled in it is kept for it."""
-        self.loading[room] = []
-        self._fanout.listen(room, self._on_batch)
+        loading = self.loading[room] = Loading()
+        await self._post.listen([room_channel(room)])
         try:
-            yield
+            yield loading
         finally:
             self.loading.pop(room, None)
             if room not in self.halls:
-                self._fanout.ignore(room)
+                self._post.ignore(room_channel(room))
 
     def open_hall(self, room: Room) -> Hall:
         """Take a room that was read from the ledger, and what was settled meanwhile."""
-        hall = self.halls[room.id] = Hall(room, self.settings.tick_ms, steady_ms())
-        for event in self.loading.pop(room.id, ()):
-            if event.seq == room.head + 1:
-                room.apply(event)
+        now_ms = steady_ms()
+        hall = self.halls[room.id] = Hall(room, self.settings.tick_ms, now_ms)
+        hall.elsewhere = self._beats.viewers(room.id)
+        loading = self.loading.pop(room.id, None)
+        events = loading.events if loading else []
+        hall.take((event for epoch, event in events if epoch in ("", room.epoch)), now_ms)
         self.metrics.rooms.set(len(self.halls))
         self.restless.add(hall)
         return hall
@@ -113,13 +141,14 @@ class Hub:
         self.restless.discard(hall)
         if self.halls.get(hall.room.id) is not hall:
             return  # it was given up before, and there is a new one
-        self._fanout.ignore(hall.room.id)
+        self._post.ignore(room_channel(hall.room.id))
         self.halls.pop(hall.room.id)
         self.metrics.rooms.set(len(self.halls))
 
     def viewers(self, room: str) -> int:
+        """How many follow a room, on all nodes."""
         hall = self.halls.get(room)
-        return hall.count() if hall else 0
+        return (hall.count() if hall else 0) + self._beats.viewers(room)
 
     # From the ledger
 
@@ -132,11 +161,8 @@ class Hub:
         now_ms = steady_ms()
         for room, events in touched.items():
             try:
-                self._take(room, events)
                 self._publish(room, events)
-                hall = self.halls.get(room)
-                if hall is not None:
-                    self.flush_if_due(hall, now_ms)
+                self._take(room, events, now_ms)
             except Exception:
                 self.give_up(room)
         try:
@@ -157,61 +183,125 @@ class Hub:
                 self.users.doubt(getattr(order.command, "sender", ""))
 
     def _forget_erased(self, results: Sequence[Result]) -> None:
+        erased = {r.outcome.user for r in results if isinstance(r.outcome, UserErased)}
+        if erased:
+            self._forget(erased)
+            if not self._post.alone:
+                self._beats.forgot(erased, steady_ms())
+                self._tell_beat(steady_ms())
+
+    def _forget(self, erased: set[str]) -> None:
         """Read the rooms anew in which somebody is shown who was forgotten. Their viewers come back
         and resume; the ledger does not know the name any more."""
-        erased = {r.outcome.user for r in results if isinstance(r.outcome, UserErased)}
-        for hall in tuple(self.halls.values()) if erased else ():
+        for loading in self.loading.values():
+            loading.outdated = True
+        for hall in tuple(self.halls.values()):
             if any(hall.room.shows(user) for user in erased):
-                self._send_away(hall)
+                self.send_away(hall)
 
     def give_up(self, room: str) -> None:
         """A bug in showing one room: send its viewers away to read it anew; the others go on."""
         log.exception("hub.room_failed", room=room)
         hall = self.halls.get(room)
         if hall is not None:
-            self._send_away(hall)
+            self.send_away(hall)
 
-    def _send_away(self, hall: Hall) -> None:
+    def send_away(self, hall: Hall) -> None:
+        """Close a room for those who follow it. They come back, and it is read anew."""
         self.close_hall(hall)
         for guest in hall.everyone():
             guest.close(CloseCode.SERVER_ERROR)
 
-    def _take(self, room: str, events: list[Event]) -> None:
-        if room in self.loading:
-            self.loading[room].extend(events)
+    def _take(self, room: str, events: list[Event], now_ms: int, epoch: str = "") -> None:
+        loading = self.loading.get(room)
+        if loading is not None:
+            loading.events += ((epoch, event) for event in events)
         hall = self.halls.get(room)
-        if hall is None:
-            return
-        for event in events:
-            if event.seq == hall.room.head + 1:
-                hall.room.apply(event)
-            elif event.seq > hall.room.head:
-                self._unread.gap(hall)
-                return
+        if hall is not None:
+            hall.take(events, now_ms)
+            self.flush_if_due(hall, now_ms)
+
+    # With the other nodes
 
     def _publish(self, room: str, events: list[Event]) -> None:
-        if self._fanout.alone:
+        if self._post.alone:
             return
         hall = self.halls.get(room)
-        epoch = hall.room.epoch if hall else ""
-        payload = encode_payload(events)
-        self._fanout.publish(Batch(room, epoch, events[0].seq, events[-1].seq, payload))
+        if hall is not None:
+            self._post.send(room_channel(room), Batch(room, hall.room.epoch, events))
+        else:
+            self._unread.untold(room, events)  # we do not know which log these are lines of
+
+    def publish_passing(self, room: str, epoch: str, events: list[Event]) -> None:
+        """Tell of what was settled in a room that was not in memory."""
+        self._post.send(room_channel(room), Batch(room, epoch, events))
+        self._beats.settled(room, epoch, events[-1].seq, steady_ms())
 
     def _on_batch(self, batch: Batch) -> None:
         """Another node settled something in a room that is followed here."""
-        if batch.room in self.loading:
-            self.loading[batch.room].extend(decode_payload(batch.room, batch.payload))
         hall = self.halls.get(batch.room)
-        if hall is None or batch.last <= hall.room.head:
+        if hall is not None and not self._is_our_log(hall, batch.epoch):
             return
-        if batch.first > hall.room.head + 1 or batch.epoch not in ("", hall.room.epoch):
+        try:
+            self._take(batch.room, batch.events, steady_ms(), batch.epoch)
+        except Exception:
+            self.give_up(batch.room)
+
+    def _is_our_log(self, hall: Hall, epoch: str) -> bool:
+        """Whether that epoch is our room's. If not, one of us is out of date: the ledger says who,
+        and is asked once for each epoch that we hear of."""
+        if epoch != hall.room.epoch and epoch != hall.foreign:
+            hall.foreign = epoch
             self._unread.gap(hall)
+        return epoch == hall.room.epoch
+
+    def compare(self, hall: Hall, epoch: str, head: int) -> None:
+        """Hold a room against what is known of its log; what is missing is waited for and read."""
+        if self._is_our_log(hall, epoch) and head > hall.room.head:
+            hall.heard_of(head, steady_ms())
+            self.restless.add(hall)
+
+    def _tell_beat(self, now_ms: int) -> None:
+        rooms = {
+            name: (hall.room.epoch, hall.room.head, hall.count())
+            for name, hall in self.halls.items()
+        }
+        self._post.send(ALL, self._beats.tell(rooms, self._post.number(), now_ms))
+
+    def _on_beat(self, beat: Beat) -> None:
+        news = self._beats.hear(beat, steady_ms())
+        self._recount(news.recounted)
+        for room, (epoch, head, _) in beat.rooms.items():
+            hall = self.halls.get(room)
+            if hall is not None:
+                self.compare(hall, epoch, head)
+        if news.erased:
+            self._forget(news.erased)
+
+    def _on_stopped(self, letter: Stopped) -> None:
+        self._recount(self._beats.left(letter.node))
+
+    def _recount(self, rooms: set[str]) -> None:
+        for room in rooms & self.halls.keys():
+            hall = self.halls[room]
+            hall.elsewhere = self._beats.viewers(room)
+            self.restless.add(hall)
+
+    def _beat(self, now_ms: int) -> None:
+        """What is done with every beat. A node that is alone has nobody to compare with."""
+        self._recount(self._beats.forget_silent(now_ms))
+        if self._post.alone:
             return
-        self._take(
-            batch.room,
-            [e for e in decode_payload(batch.room, batch.payload) if e.seq > hall.room.head],
-        )
-        self.flush_if_due(hall, steady_ms())
+        self._tell_beat(now_ms)
+        self.metrics.dropped.set(self._post.dropped)
+        self._beats_until_ledger -= 1
+        if self._beats_until_ledger <= 0:
+            self._beats_until_ledger = LEDGER_EVERY
+            self._unread.heads()
+
+    def say_goodbye(self) -> None:
+        """This node stops: the others need not wait for its silence."""
+        self._post.send(ALL, Stopped(self._post.node))
 
     # To users
 
@@ -230,16 +320,12 @@ class Hub:
                 reason = order.command.__struct_config__.tag
                 changed[result.balance.user] = (result.balance, str(reason))
             if result.reminder is not None:
-                self.users.tell(result.reminder.user, reminder_notice(result.reminder))
+                self.users.remind(result.reminder)
         self.metrics.gifts.inc(gifts)
         self.metrics.coins.inc(coins)
-        if changed:
-            self._push_balances(changed, {order.asker for order in orders})
-
-    def _push_balances(self, changed: dict[str, tuple[Balance, str]], askers: set[Asker]) -> None:
+        askers = {order.asker for order in orders} if changed else set()
         for balance, reason in changed.values():
-            if self.users.changed(balance, askers):
-                self.users.tell(balance.user, balance_notice(balance.coins, reason), but=askers)
+            self.users.settled(balance, reason, askers)
 
     def place(self, room: str, user: str) -> Me:
         """Where a user stands in a room; looked up once for all their gifts of one batch."""
@@ -310,12 +396,17 @@ class Hub:
             self.restless.discard(hall)
             try:
                 hall.room.end_combos(wall_ms)
+                if hall.too_long_behind(now_ms):
+                    self._unread.gap(hall)
                 if hall.abandoned(now_ms):
                     self.close_hall(hall)
                 else:
                     self.flush(hall, now_ms)
             except Exception:
                 self.give_up(hall.room.id)
+        if now_ms - self._beat_ms >= self._beats.beat_ms:
+            self._beat_ms = now_ms
+            self._beat(now_ms)
         if now_ms - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now_ms
             self._close_slow(now_ms)

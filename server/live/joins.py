@@ -8,6 +8,9 @@ A resume is all or nothing. When the log still has everything since the client's
 `catching`: it gets frames from there on, as fast as it reads and never more than its buffer takes,
 until it has reached what the others were sent; then it is a viewer like them. The ring in memory
 serves the recent past, the ledger what is older.
+
+The same task reads whatever else the node misses: what was lost between nodes, what may have been,
+and the name of a log whose room nobody follows here.
 """
 
 from collections.abc import Coroutine
@@ -18,11 +21,15 @@ import structlog
 
 from protocol import Code, Phase, encode_refusal
 from protocol.messages import Join
+from rules.events import Event
+from server.clock import steady_ms
 from server.live.door import Guest
 from server.live.hall import Hall
 from server.live.hub import Hub
+from server.live.letters import user_channel
+from server.live.post import Post
 from server.live.room import Room, plain_frame
-from server.live.unread import Unread
+from server.live.unread import Unread, Wanted
 from storage import Store
 
 log = structlog.get_logger()
@@ -32,9 +39,10 @@ CATCH_UP_EVENTS = 200
 
 
 class Joins:
-    def __init__(self, hub: Hub, unread: Unread, store: Store) -> None:
+    def __init__(self, hub: Hub, post: Post, unread: Unread, store: Store) -> None:
         self._hub = hub
         self._users = hub.users
+        self._post = post
         self._unread = unread
         self._store = store
         self._settings = hub.settings
@@ -61,20 +69,36 @@ class Joins:
     # The task
 
     async def run(self) -> None:
+        await self._post.open()
         while True:
             wanted = await self._unread.take()
-            try:
-                await self._load(wanted.joins)
-                for guest, message in wanted.joins:
-                    self._enter_or_refuse(guest, message)
-            except Exception:
-                log.exception("joins.failed", joins=len(wanted.joins))
-                for guest, message in wanted.joins:
-                    self._refuse(guest, message, Code.UNAVAILABLE, "Try again shortly.")
+            if wanted.users:  # before their balances are read: what changes later is heard
+                await self._post.listen([user_channel(user) for user in wanted.users])
+                self._users.listens(wanted.users)
+            await self._let_in(wanted.joins)
+            await self._or_later(self._tell_of_passing(wanted.untold))
+            await self._or_later(self._look_up(wanted))
             for hall in wanted.gaps:
                 await self._or_give_up(self._read_gap(hall), hall)
             for guest, hall in wanted.catching:
                 await self._or_give_up(self._read_older(guest, hall), hall)
+
+    async def _let_in(self, joins: list[tuple[Guest, Join]]) -> None:
+        try:
+            await self._load(joins)
+            for guest, message in joins:
+                self._enter_or_refuse(guest, message)
+        except Exception:
+            log.exception("joins.failed", joins=len(joins))
+            for guest, message in joins:
+                self._refuse(guest, message, Code.UNAVAILABLE, "Try again shortly.")
+
+    async def _or_later(self, reading: Coroutine[Any, Any, None]) -> None:
+        """What is asked for again anyhow, with a later beat, may fail."""
+        try:
+            await reading
+        except Exception:
+            log.exception("joins.reading_failed")
 
     async def _or_give_up(self, reading: Coroutine[Any, Any, None], hall: Hall) -> None:
         """When a room cannot be read, its viewers come back for it; others do not notice."""
@@ -94,19 +118,47 @@ class Joins:
     async def _load(self, joins: list[tuple[Guest, Join]]) -> None:
         hub, ring_events = self._hub, self._settings.ring_events
         for room in {message.room for _, message in joins} - hub.halls.keys():
-            with hub.loading_room(room):
-                state = await self._store.room(room, ring_events)
+            async with hub.loading_room(room) as loading:
+                loading.outdated = True
+                while loading.outdated:
+                    loading.outdated = False
+                    state = await self._store.room(room, ring_events)
                 if state is not None:
                     hub.open_hall(Room(state, ring_events))
         unknown = self._users.unknown(g.identity.user for g, _ in joins if g.identity)
         if unknown:
             self._users.read(await self._store.balances(unknown))
 
+    async def _tell_of_passing(self, untold: list[tuple[str, list[Event]]]) -> None:
+        """Tell the other nodes what was settled here in rooms that are not in memory."""
+        heads = await self._store.heads({room for room, _ in untold}) if untold else {}
+        for room, events in untold:
+            self._hub.publish_passing(room, heads[room].epoch, events)
+
+    async def _look_up(self, wanted: Wanted) -> None:
+        """Compare what we show with the ledger; here is found what no letter told us."""
+        if wanted.balances:
+            self._users.read(await self._store.balances(wanted.balances))
+        if wanted.heads and self._hub.halls:
+            for room, head in (await self._store.heads(self._hub.halls)).items():
+                hall = self._hub.halls.get(room)
+                if hall is not None and head.epoch != hall.room.epoch:
+                    self._hub.send_away(hall)
+                elif hall is not None:
+                    self._hub.compare(hall, *head)
+
     async def _read_gap(self, hall: Hall) -> None:
+        """Read what a room has missed; or have it read anew, when its log is another one by now."""
         if not self._lives(hall):
             return
-        self._metrics.healed.inc()
         room, most = hall.room, self._settings.ring_events
+        head = (await self._store.heads([room.id])).get(room.id)
+        if head is None or head.epoch != room.epoch:
+            log.warning("room.other_log", room=room.id, epoch=room.epoch)
+            if self._lives(hall):
+                self._hub.send_away(hall)
+            return
+        before = room.head
         while True:
             events = await self._store.events(room.id, room.head, most)
             for event in events:
@@ -114,6 +166,8 @@ class Joins:
                     room.apply(event)
             if len(events) < most:
                 break
+        hall.read_to_end(steady_ms())
+        self._metrics.healed.inc(room.head > before)
         if self._lives(hall):
             self._hub.flush_if_due(hall, 0)
 
@@ -159,7 +213,7 @@ class Joins:
                 user=identity.user,
                 recovered=after is not None,
                 balance_coins=self._shown_balance(session.role, identity.user),
-                viewers=hall.count(),
+                viewers=hall.audience(),
             )
         )
         self._hub.restless.add(hall)

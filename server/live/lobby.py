@@ -198,8 +198,9 @@ class Lobby:
         identity = guest.identity
         if identity is not None and not self._still_valid(identity):
             guest.close(CloseCode.TOKEN_EXPIRED)
-        if guest.session.phase is not Phase.OPEN:
+        if guest.session.phase is not Phase.OPEN or identity is None:
             return
+        self._users.visit(identity.user)
         recently_ms = steady_ms() - self.settings.heartbeat_ms // 2
         rooms: dict[str, int] = {}
         for room in guest.session.rooms:

@@ -7,7 +7,6 @@ here touches a socket, and nothing is sent that was not durable before: events c
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -282,15 +281,3 @@ def _combo_ended(room: str, body: dict[str, Any]) -> ComboEnded:
         from_=Giver(**source),
         gift=body["gift"],
     )
-
-
-def decode_payload(room: str, payload: bytes) -> list[Event]:
-    """The events of a fan-out batch, as `encode_payload` wrote them."""
-    return [
-        Event(room, seq, command, kind, coins, total, body.encode())
-        for seq, command, kind, coins, total, body in orjson.loads(payload)
-    ]
-
-
-def encode_payload(events: Iterable[Event]) -> bytes:
-    return orjson.dumps([(*event[1:6], event.body.decode()) for event in events])

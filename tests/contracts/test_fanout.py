@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pytest
 
-from fanout import Batch, Fanout, LocalBus, connect
+from fanout import Fanout, LocalBus, connect
 
 
 class Network(Protocol):
@@ -50,104 +50,140 @@ async def network(request: pytest.FixtureRequest) -> AsyncIterator[Network]:
     await made.close()
 
 
-def batch(first: int = 1, room: str = "r1", last: int | None = None, by: str = "") -> Batch:
-    payload = f"{by}{room} {first}".encode()
-    return Batch(room, "epoch", first, last if last is not None else first, payload)
+def text(first: int = 1, by: str = "") -> bytes:
+    return f"{by}{first}".encode()
 
 
-async def test_the_others_get_what_one_publishes_and_it_does_not(network: Network) -> None:
+class Heard(list[tuple[str, bytes]]):
+    """A receiver that remembers."""
+
+    def __call__(self, channel: str, payload: bytes) -> None:
+        self.append((channel, payload))
+
+
+async def test_the_others_hear_what_one_publishes_and_it_does_not(network: Network) -> None:
     one, two, three = [await network.node() for _ in range(3)]
-    got: dict[str, list[Batch]] = {"one": [], "two": [], "three": []}
-    for node, name in ((one, "one"), (two, "two"), (three, "three")):
-        node.listen("r1", got[name].append)
+    heard = [Heard(), Heard(), Heard()]
+    for node, its in zip((one, two, three), heard, strict=True):
+        await node.listen(["r1"], its)
+    one.publish("r1", b"x")
     await network.arrived()
-    one.publish(batch())
-    await network.arrived()
-    assert got == {"one": [], "two": [batch()], "three": [batch()]}
+    assert heard == [[], [("r1", b"x")], [("r1", b"x")]]
 
 
-async def test_every_byte_and_number_arrives_as_it_was(network: Network) -> None:
+async def test_every_byte_arrives_as_it_was_on_a_channel_of_any_name(network: Network) -> None:
     one, two = await network.node(), await network.node()
-    got: list[Batch] = []
-    strange = Batch("r:ö 1", "e\n2", 2**53 - 2, 2**53 - 1, bytes(range(256)) * 300)
-    two.listen(strange.room, got.append)
+    heard = Heard()
+    names = ["r:ö 1\n*?[a]", "r" * 200, "user:Ann.b-c_d"]
+    await two.listen(names, heard)
+    for name in names:
+        one.publish(name, bytes(range(256)) * 300)
+        one.publish(name, b"")
     await network.arrived()
-    one.publish(strange)
-    one.publish(strange._replace(payload=b""))
-    await network.arrived()
-    assert got == [strange, strange._replace(payload=b"")]
+    for name in names:
+        assert [p for n, p in heard if n == name] == [bytes(range(256)) * 300, b""]
 
 
-async def test_batches_of_one_node_and_room_come_in_the_order_they_were_published(
-    network: Network,
-) -> None:
+async def test_what_one_node_publishes_on_one_channel_comes_in_order(network: Network) -> None:
     one, two, three = [await network.node() for _ in range(3)]
-    got: list[Batch] = []
-    three.listen("r1", got.append)
-    three.listen("r2", got.append)
-    await network.arrived()
+    heard = Heard()
+    await three.listen(["r1", "r2"], heard)
     for first in range(1, 101):
-        one.publish(batch(first, "r1", by="one "))
-        two.publish(batch(first, "r1", by="two "))
-        one.publish(batch(first, "r2", by="one "))
+        one.publish("r1", text(first, "one "))
+        two.publish("r1", text(first, "two "))
+        one.publish("r2", text(first, "one "))
     await network.arrived()
-    for room, by in (("r1", "one "), ("r1", "two "), ("r2", "one ")):
-        mine = [b.first for b in got if b.room == room and b.payload.startswith(by.encode())]
-        assert mine == list(range(1, 101))
+    for channel, by in (("r1", "one "), ("r1", "two "), ("r2", "one ")):
+        its = [p for name, p in heard if name == channel and p.startswith(by.encode())]
+        assert its == [text(first, by) for first in range(1, 101)]
 
 
-async def test_a_node_gets_only_the_rooms_it_listens_to(network: Network) -> None:
+async def test_a_node_hears_only_the_channels_that_it_listens_to(network: Network) -> None:
     one, two = await network.node(), await network.node()
-    got: list[Batch] = []
-    two.listen("r1", got.append)
+    heard = Heard()
+    await two.listen(["r1"], heard)
+    for channel in ("r2", "r1", "r11", "R1", "r", "*", "r?"):
+        one.publish(channel, b"x")
     await network.arrived()
-    for room in ("r2", "r1", "r11", "R1", "r"):
-        one.publish(batch(room=room))
-    await network.arrived()
-    assert got == [batch(room="r1")]
+    assert heard == [("r1", b"x")]
 
 
-async def test_listening_begins_now_and_ends_with_ignore(network: Network) -> None:
+async def test_a_star_is_a_name_like_any_other(network: Network) -> None:
     one, two = await network.node(), await network.node()
-    got: list[Batch] = []
-    one.publish(batch(1))
+    heard = Heard()
+    await two.listen(["r*"], heard)
+    one.publish("r1", b"x")
+    one.publish("r*", b"y")
     await network.arrived()
-    two.listen("r1", got.append)
+    assert heard == [("r*", b"y")]
+
+
+async def test_what_is_published_after_listen_returned_is_heard(network: Network) -> None:
+    """Without a pause: this is what lets a node listen first, then read, and miss nothing."""
+    one, two = await network.node(), await network.node()
+    heard = Heard()
+    for first in range(50):
+        await two.listen([f"r{first}"], heard)
+        one.publish(f"r{first}", text(first))
     await network.arrived()
-    one.publish(batch(2))
+    assert heard == [(f"r{first}", text(first)) for first in range(50)]
+
+
+async def test_many_channels_are_listened_to_at_once(network: Network) -> None:
+    one, two = await network.node(), await network.node()
+    heard = Heard()
+    names = [f"user:{number}" for number in range(2_000)]
+    await two.listen(names, heard)
+    await two.listen([], heard)
+    for name in names:
+        one.publish(name, b"x")
     await network.arrived()
+    assert sorted(heard) == sorted((name, b"x") for name in names)
+
+
+async def test_after_ignore_nothing_is_heard_and_one_may_listen_again(network: Network) -> None:
+    one, two = await network.node(), await network.node()
+    heard = Heard()
+    await two.listen(["r1", "r2"], heard)
+    two.ignore("r1")
+    one.publish("r1", b"1")
+    one.publish("r2", b"2")
+    await network.arrived()
+    assert heard == [("r2", b"2")]
+    await two.listen(["r1"], heard)
+    one.publish("r1", b"3")
+    await network.arrived()
+    assert heard == [("r2", b"2"), ("r1", b"3")]
+
+
+async def test_what_is_on_its_way_when_a_channel_is_ignored_is_not_heard(network: Network) -> None:
+    one, two = await network.node(), await network.node()
+    heard = Heard()
+    await two.listen(["r1"], heard)
+    one.publish("r1", b"x")
     two.ignore("r1")
     await network.arrived()
-    one.publish(batch(3))
-    await network.arrived()
-    assert got == [batch(2)]
-    two.listen("r1", got.append)
-    await network.arrived()
-    one.publish(batch(4))
-    await network.arrived()
-    assert got == [batch(2), batch(4)]
+    assert heard == []
 
 
-async def test_ignoring_a_room_that_nobody_listened_to_is_nothing(network: Network) -> None:
+async def test_ignoring_a_channel_that_nobody_listened_to_is_nothing(network: Network) -> None:
     node = await network.node()
     node.ignore("r1")
 
 
-async def test_a_room_has_one_receiver_and_the_last_one_counts(network: Network) -> None:
+async def test_a_channel_has_one_receiver_and_the_last_one_counts(network: Network) -> None:
     one, two = await network.node(), await network.node()
-    first: list[Batch] = []
-    second: list[Batch] = []
-    two.listen("r1", first.append)
-    two.listen("r1", second.append)
+    first, second = Heard(), Heard()
+    await two.listen(["r1"], first)
+    await two.listen(["r1"], second)
+    one.publish("r1", b"x")
     await network.arrived()
-    one.publish(batch())
-    await network.arrived()
-    assert (first, second) == ([], [batch()])
+    assert (first, second) == ([], [("r1", b"x")])
 
 
 async def test_publishing_to_nobody_is_no_error_and_nothing_was_dropped(network: Network) -> None:
     one, _ = await network.node(), await network.node()
-    one.publish(batch())
+    one.publish("r1", b"x")
     await network.arrived()
     assert one.dropped == 0
 
@@ -156,56 +192,60 @@ async def test_a_receiver_that_raises_harms_neither_the_publisher_nor_the_others
     network: Network,
 ) -> None:
     one, two, three = [await network.node() for _ in range(3)]
-    got: list[Batch] = []
+    heard = Heard()
 
-    def broken(_: Batch) -> None:
+    def broken(channel: str, payload: bytes) -> None:
         raise ZeroDivisionError
 
-    two.listen("r1", broken)
-    three.listen("r1", got.append)
+    await two.listen(["r1"], broken)
+    await two.listen(["r2"], heard)
+    await three.listen(["r1"], heard)
+    one.publish("r1", b"1")
+    one.publish("r1", b"2")
+    one.publish("r2", b"3")
     await network.arrived()
-    one.publish(batch(1))
-    one.publish(batch(2))
-    await network.arrived()
-    assert got == [batch(1), batch(2)]
+    assert sorted(heard) == [("r1", b"1"), ("r1", b"2"), ("r2", b"3")]
 
 
-async def test_a_receiver_may_listen_ignore_and_publish(network: Network) -> None:
+async def test_a_receiver_is_never_called_in_the_middle_of_publishing(network: Network) -> None:
     one, two = await network.node(), await network.node()
-    got: list[Batch] = []
-    back: list[Batch] = []
+    heard = Heard()
+    await two.listen(["r1"], heard)
+    one.publish("r1", b"x")
+    assert heard == []
+    await network.arrived()
+    assert heard == [("r1", b"x")]
 
-    def once(received: Batch) -> None:
-        got.append(received)
+
+async def test_a_receiver_may_ignore_and_publish(network: Network) -> None:
+    one, two = await network.node(), await network.node()
+    heard, back = Heard(), Heard()
+
+    def once(channel: str, payload: bytes) -> None:
+        heard(channel, payload)
         two.ignore("r1")
-        two.listen("r2", got.append)
-        two.publish(batch(room="r3"))
+        two.publish("r3", b"back")
 
-    two.listen("r1", once)
-    one.listen("r3", back.append)
+    await two.listen(["r1"], once)
+    await one.listen(["r3"], back)
+    one.publish("r1", b"1")
     await network.arrived()
-    one.publish(batch(1))
+    one.publish("r1", b"2")
     await network.arrived()
-    one.publish(batch(2))
-    one.publish(batch(room="r2"))
-    await network.arrived()
-    assert got == [batch(1), batch(room="r2")]
-    assert back == [batch(room="r3")]
+    assert heard == [("r1", b"1")]
+    assert back == [("r3", b"back")]
 
 
-async def test_nothing_is_delivered_to_who_has_closed_and_the_others_go_on(
-    network: Network,
-) -> None:
+async def test_nothing_is_heard_by_who_has_closed_and_the_others_go_on(network: Network) -> None:
     one, two, three = [await network.node() for _ in range(3)]
-    gone: list[Batch] = []
-    here: list[Batch] = []
-    two.listen("r1", gone.append)
-    three.listen("r1", here.append)
-    await network.arrived()
+    gone, here = Heard(), Heard()
+    await two.listen(["r1"], gone)
+    await three.listen(["r1"], here)
+    one.publish("r1", b"on its way")
     await two.close()
-    one.publish(batch())
+    one.publish("r1", b"x")
     await network.arrived()
-    assert (gone, here) == ([], [batch()])
+    assert (gone, here) == ([], [("r1", b"on its way"), ("r1", b"x")])
     await two.close()
 
 
@@ -213,17 +253,17 @@ async def test_nodes_on_two_networks_do_not_hear_each_other(network: Network) ->
     elsewhere = type(network)()
     try:
         one, two = await network.node(), await elsewhere.node()
-        got: list[Batch] = []
-        two.listen("r1", got.append)
-        one.publish(batch())
+        heard = Heard()
+        await two.listen(["r1"], heard)
+        one.publish("r1", b"x")
         await network.arrived()
-        assert got == []
+        assert heard == []
     finally:
         await elsewhere.close()
 
 
 async def test_who_is_not_the_only_one_never_says_so(network: Network) -> None:
-    """An `alone` publisher may save itself the encoding: said wrongly, batches would be lost."""
+    """An `alone` publisher may save itself the encoding: said wrongly, messages would be lost."""
     one, two = await network.node(), await network.node()
     await network.arrived()
     assert not one.alone and not two.alone
@@ -242,7 +282,7 @@ async def test_the_only_local_node_is_alone_until_another_joins() -> None:
 
 async def test_a_setting_names_the_adapter() -> None:
     alone = connect("local")
-    alone.publish(batch())
+    alone.publish("r1", b"x")
     assert alone.dropped == 0
     await alone.close()
 

@@ -10,7 +10,8 @@ from kit.building import builders
 from kit.building.ledgers import book, new_ledger
 from rules.events import Event
 from rules.rows import Room as BookedRoom
-from server.live.room import COMMIT_MS, Room, decode_payload, encode_payload, plain_frame
+from server.live.letters import Batch, read_letter, write_letter
+from server.live.room import COMMIT_MS, Room, plain_frame
 from storage import RoomState
 
 WINDOW_MS = 3_000
@@ -252,7 +253,8 @@ def test_an_empty_ring_has_nothing(books: Books) -> None:
 
 def test_a_batch_travels_unchanged(books: Books) -> None:
     events = [books.gift(), books.gift("bob", message="grüße 🎁"), *books.do(builders.hide("r1:1"))]
-    assert decode_payload("r1", encode_payload(events)) == events
+    letter = Batch("r1", "e", events)
+    assert read_letter(write_letter(letter)) == letter
 
 
 def test_a_plain_frame_adds_up_with_a_retraction_first(books: Books) -> None:

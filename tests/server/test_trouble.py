@@ -1,8 +1,7 @@
-"""When something goes wrong: slow and vanished viewers, races, a stop, a full disk, two nodes."""
+"""When something goes wrong: slow and vanished viewers, races, a stop, a full disk."""
 
 import asyncio
 import contextlib
-import itertools
 import json
 import resource
 import signal
@@ -18,11 +17,8 @@ import websockets
 from websockets.frames import Close, Opcode
 
 import storage
-from fanout import Batch
-from fanout.local import LocalBus
 from kit.servers.described import asking
-from kit.servers.serving import BACKEND, Client, Live, ServerProcess, live, server_process, settings
-from server.app import serving
+from kit.servers.serving import BACKEND, Client, Live, ServerProcess, live, server_process
 
 
 def close_code(frames: list[tuple[int, bytes]]) -> int | None:
@@ -324,124 +320,3 @@ async def test_a_disk_that_fails_stops_the_server_and_nobody_is_told_yes(tmp_pat
         await away.close()
         await asyncio.to_thread(server.stop)
     assert storage.open_books(server.database).audit().ok
-
-
-# --- two nodes -----------------------------------------------------------------------------------
-
-
-class Leaky:
-    """A fan-out that drops what the test tells it to."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner, self.drop = inner, 0
-        self.dropped = 0
-
-    @property
-    def alone(self) -> bool:
-        return bool(self.inner.alone)
-
-    def publish(self, batch: Batch) -> None:
-        if self.drop:
-            self.drop -= 1
-            self.dropped += 1
-        else:
-            self.inner.publish(batch)
-
-    def listen(self, room: str, receiver: Any) -> None:
-        self.inner.listen(room, receiver)
-
-    def ignore(self, room: str) -> None:
-        self.inner.ignore(room)
-
-    async def close(self) -> None:
-        await self.inner.close()
-
-
-@contextlib.asynccontextmanager
-async def two_nodes(**changed: Any) -> AsyncIterator[tuple[Live, Live, Leaky]]:
-    """Two servers on one ledger; what the first publishes may be lost."""
-    store = await storage.open_store("sqlite:///:memory:")
-    bus = LocalBus()
-    leaky, sound = Leaky(bus.join()), bus.join()
-    try:
-        async with (
-            serving(settings(**changed), store, fanout=leaky) as one,
-            serving(settings(**changed), store, fanout=sound) as two,
-            asking(one.url, BACKEND) as http,
-        ):
-            first, second = Live(one.url, http, one), Live(two.url, http, two)
-            try:
-                yield first, second, leaky
-            finally:
-                await first.close()
-                await second.close()
-    finally:
-        await store.close()
-
-
-async def frames_until(client: Client, seq: int) -> list[dict[str, Any]]:
-    """Frames up to this seq, checked to hang together."""
-    while not any(m["type"] == "events" and m["last"] >= seq for m in client.heard):
-        await client.hear("events")
-    frames = [m for m in client.heard if m["type"] == "events"]
-    for before, after in itertools.pairwise(frames):
-        assert after["first"] == before["last"] + 1
-        assert after["total_before"] == before["total_coins"]
-    return frames
-
-
-async def test_two_nodes_show_each_others_gifts() -> None:
-    async with two_nodes(tick_ms=5) as (first, second, _):
-        await first.room()
-        await first.grant("ann", 100)
-        await first.grant("bob", 100)
-        ann, bob = await first.join("ann"), await second.join("bob")
-        for number in range(5):
-            await ann.gift(f"k{number}")
-            await bob.gift(f"k{number}", gift="clap")
-        for client in (ann, bob):
-            frames = await frames_until(client, 10)
-            assert (frames[0]["first"], frames[-1]["total_coins"]) == (1, 15)
-        asked = {"type": "standing", "room": "r"}
-        assert (await ann.ask("standing", **asked))["rank"] == 2
-        assert (await bob.ask("standing", **asked))["rank"] == 1
-
-
-async def test_a_lost_batch_is_read_from_the_ledger() -> None:
-    async with two_nodes(tick_ms=5) as (first, second, leaky):
-        await first.room()
-        await first.grant("ann", 100)
-        ann, bob = await first.join("ann"), await second.join("bob")
-        await ann.gift("k0")
-        leaky.drop = 3
-        for number in range(1, 4):
-            await ann.gift(f"k{number}")
-        await ann.gift("k4")
-        frames = await frames_until(bob, 5)
-        assert (frames[0]["first"], frames[-1]["total_coins"]) == (1, 5)
-        assert leaky.dropped == 3
-        assert (
-            "largesse_fanout_healed_total 1.0"
-            in (await first.http.get(f"{second.url}/metrics")).text
-        )
-
-
-async def test_both_nodes_at_once_make_one_log() -> None:
-    async with two_nodes(tick_ms=5) as (first, second, leaky):
-        await first.room()
-        await first.grant("ann", 1_000)
-        await first.grant("bob", 1_000)
-        ann, bob = await first.join("ann"), await second.join("bob")
-        watching = [await first.join("w1"), await second.join("w2")]
-        leaky.drop = 5
-
-        async def give(client: Client) -> None:
-            for number in range(100):
-                await client.say(type="gift", room="r", gift="spark", key=f"k{number}")
-            for _ in range(100):
-                await client.hear("accepted")
-
-        await asyncio.gather(give(ann), give(bob))
-        for client in watching:
-            frames = await frames_until(client, 200)
-            assert (frames[0]["first"], frames[-1]["total_coins"]) == (1, 200)

@@ -208,3 +208,23 @@ async def test_what_depends_on_the_policy_uses_the_one_in_force(
 
     assert one.node.webhooks is not None
     await until(released)
+
+
+async def test_the_others_look_at_once_and_close_who_is_connected(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_force, "LOOK_MS", 600_000)
+    one, two = await nodes.start(), await nodes.start()
+    await one.room()
+    ann = await two.connect("ann", jti="lost-phone")
+    await revoke(one, jti="lost-phone")
+    assert await ann.closed(within_s=20) == 4502
+    old = (await link(one))["token"]
+    async with websockets.connect(f"{two.ws}?token={old}") as overlay:
+        await overlay.recv()
+        await link(one)
+        with pytest.raises(websockets.ConnectionClosed):
+            async with asyncio.timeout(20):
+                while True:
+                    await overlay.recv()
+        assert overlay.close_code == 4502
