@@ -84,7 +84,7 @@ async def test_a_gift_with_its_drawing_is_added_as_the_guide_says(
     await tile.click()
     await page.locator(".send-button").click()
     flying = page.locator(".act use").first
-    await expect(flying).to_have_attribute("href", "#picture-harp", timeout=20_000)
+    await expect(flying).to_have_attribute("href", "#picture-harp")
 
 
 def add(file: Path, lines: str, *, before: str) -> None:

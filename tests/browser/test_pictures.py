@@ -21,7 +21,7 @@ from playwright.async_api import Browser, expect
 from kit.servers import children
 from kit.servers.serving import READY_S, free_port
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.deep, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 ROOT = Path(__file__).parents[2]
 WANTED = os.environ.get("LARGESSE_SCREENSHOTS") == "1"
@@ -99,7 +99,7 @@ async def test_the_overlay_over_a_checker_board(browser: Browser, live: Any) -> 
     await page.evaluate("css => { document.documentElement.style.background = css }", CHECKER)
     for user, gift in (("ben", "biscuit"), ("cyd", "note"), ("ann", "observatory")):
         await give(browser, live, user, gift)
-    await expect(page.locator(".act")).to_contain_text("Ann sent Observatory", timeout=20_000)
+    await expect(page.locator(".act")).to_contain_text("Ann sent Observatory")
     await asyncio.sleep(0.8)
     keep(await page.screenshot(), "overlay.png")
 

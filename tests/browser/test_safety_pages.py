@@ -51,11 +51,6 @@ class Visitor:
 _people = count(1)
 
 
-@pytest.fixture
-def live(shared_live: Any) -> Any:
-    return shared_live
-
-
 async def visitor(
     browser: Browser, live: Any, user: str | None, size: tuple[int, int] = DESK
 ) -> Visitor:
@@ -123,7 +118,7 @@ async def test_a_declined_payment_is_told_and_buys_nothing(browser: Browser, liv
     checkout = await buy(ann, page, 100)
     await checkout.get_by_role("button", name="Decline").click()
     await expect(checkout.locator("h1")).to_have_text("Declined")
-    await expect(page.locator(".awaiting")).to_contain_text("did not go through", timeout=15_000)
+    await expect(page.locator(".awaiting")).to_contain_text("did not go through")
     assert await coins_of(page) == had_coins
 
 

@@ -66,8 +66,8 @@ async def campaign(folder: Path, kills: int, life_s: float, seed: int, say: Say)
     assert max(restarts_s) < RESTART_S_MAX
 
 
-async def test_nothing_promised_is_lost_over_three_kills(tmp_path: Path, say: Say) -> None:
-    await campaign(tmp_path, kills=3, life_s=1.5, seed=1, say=say)
+async def test_nothing_promised_is_lost_in_a_kill(tmp_path: Path, say: Say) -> None:
+    await campaign(tmp_path, kills=1, life_s=1.5, seed=1, say=say)
 
 
 @pytest.mark.deep

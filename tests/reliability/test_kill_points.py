@@ -21,16 +21,13 @@ from reliability import tracing
 from reliability.books import check_after_kill, check_at_the_end, read_log
 from reliability.load import Load, Say, wait_for
 
+pytestmark = pytest.mark.deep
+
 FLAGS = {"gift-rate": 100_000, "gift-burst": 100_000, "message-rate": 10_000}
 REACHED_S_MAX = 10.0
 KILLED = -9
 
 KILL_POINTS = [
-    *(("fdatasync", n) for n in (1, 4)),
-    *(("pwrite64", n) for n in (1, 14, 27)),
-    *(("write", n) for n in (1, 4, 11)),
-]
-MORE_KILL_POINTS = [
     *(("fdatasync", n) for n in range(1, 22)),
     *(("pwrite64", n) for n in range(1, 88, 4)),
     *(("write", n) for n in range(1, 65, 3)),
@@ -149,57 +146,27 @@ async def scene(tmp_path: Path, prepared: Prepared, tally: Tally) -> AsyncIterat
             scene.traced.kill()
 
 
-async def die_at(scene: Scene, call: str, number: int) -> None:
+@pytest.mark.parametrize(("call", "number"), KILL_POINTS)
+async def test_a_kill_at_any_call_loses_no_promise(scene: Scene, call: str, number: int) -> None:
     code = await scene.meet(call, "signal=KILL", number)
     assert code == KILLED, f"{call} number {number} was not reached, or something else ended it"
     await scene.check()
 
 
-@pytest.mark.parametrize(("call", "number"), KILL_POINTS)
-async def test_a_kill_at_a_chosen_call_loses_no_promise(
-    scene: Scene, call: str, number: int
-) -> None:
-    await die_at(scene, call, number)
-
-
-@pytest.mark.deep
-@pytest.mark.parametrize(("call", "number"), MORE_KILL_POINTS)
-async def test_a_kill_at_any_call_loses_no_promise(scene: Scene, call: str, number: int) -> None:
-    await die_at(scene, call, number)
-
-
-async def stop_at_failed_fsync(scene: Scene, number: int) -> None:
+# Number 2 syncs the folder of the new WAL, once per file; SQLite passes over its failure.
+@pytest.mark.parametrize("number", [1, *range(3, 11)])
+async def test_any_failed_fsync_stops_the_server(scene: Scene, number: int) -> None:
     """After a failed fsync the kernel may have dropped the pages: nobody can say what is stored."""
     assert await scene.meet("fdatasync", "error=EIO", number) == 1
     await scene.check()
 
 
-async def test_a_failed_fsync_stops_the_server_and_answers_nobody(scene: Scene) -> None:
-    await stop_at_failed_fsync(scene, 3)
-
-
-# Number 2 syncs the folder of the new WAL, once per file; SQLite passes over its failure.
-@pytest.mark.deep
-@pytest.mark.parametrize("number", [1, *range(3, 11)])
-async def test_any_failed_fsync_stops_the_server(scene: Scene, number: int) -> None:
-    await stop_at_failed_fsync(scene, number)
-
-
-async def refuse_on_full_disk(scene: Scene, number: int) -> None:
+@pytest.mark.parametrize("number", range(1, 60, 6))
+async def test_a_full_disk_at_any_write_is_a_refusal_and_no_promise(
+    scene: Scene, number: int
+) -> None:
     """`unavailable` and later on again, or an orderly stop; never a promise that is not kept."""
     code = await scene.meet("pwrite64", "error=ENOSPC", number, last=number + 5)
     refused = {refusal.code for refusal in scene.load.refusals}
     assert code == 1 or (code is None and refused == {"unavailable"}), (code, refused)
     await scene.check()
-
-
-async def test_a_full_disk_is_a_refusal_and_no_promise(scene: Scene) -> None:
-    await refuse_on_full_disk(scene, 9)
-
-
-@pytest.mark.deep
-@pytest.mark.parametrize("number", range(1, 60, 6))
-async def test_a_full_disk_at_any_write_is_a_refusal_and_no_promise(
-    scene: Scene, number: int
-) -> None:
-    await refuse_on_full_disk(scene, number)

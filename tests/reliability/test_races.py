@@ -22,6 +22,8 @@ from kit.servers.serving import BACKEND, ServerProcess, server_process
 from reliability.books import check_audit
 from reliability.load import ROOM, connection, join
 
+pytestmark = pytest.mark.deep
+
 CONNECTIONS = 1_000
 USER = "rita"
 OPENING_AT_ONCE = 50
@@ -132,11 +134,6 @@ async def race_for(url: str, coins: int, rounds: int) -> None:
             assert await crowd.booked() == number * coins
 
 
-async def test_a_thousand_race_for_the_last_coin(server: ServerProcess) -> None:
-    await race_for(server.url, coins=1, rounds=3)
-
-
-@pytest.mark.deep
 @pytest.mark.timeout(600)
 async def test_a_thousand_race_for_the_last_coin_thirty_times(server: ServerProcess) -> None:
     await race_for(server.url, coins=1, rounds=30)

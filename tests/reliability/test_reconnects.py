@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kit.servers import children
 from kit.servers.serving import API_KEY, SECRET, ServerProcess
 from reliability.books import check_audit, check_watchers, read_log
@@ -64,6 +66,7 @@ async def follow_until(done: "asyncio.Future[Any]", load: Load, url: str) -> Non
     assert [one for one in ended if not isinstance(one, asyncio.CancelledError)] == []
 
 
+@pytest.mark.deep
 async def test_viewers_that_come_and_go_miss_nothing(tmp_path: Path, say: Say) -> None:
     server = ServerProcess(tmp_path, **FLAGS)
     load = Load(seed=4, users=2, sockets=4, viewers=VIEWERS)

@@ -360,9 +360,9 @@ def run_the_model(chosen: settings) -> Counter[str]:
 
 def test_the_books_follow_the_model() -> None:
     """The same histories every time; the long run draws new ones."""
-    seen = run_the_model(settings(max_examples=60, stateful_step_count=50, derandomize=True))
+    seen = run_the_model(settings(max_examples=30, stateful_step_count=50, derandomize=True))
     for answer in ("gift", "retracted", "paid", "charged_back", "refunded", "released", "payout"):
-        assert seen[answer] > 5, (answer, dict(seen))
+        assert seen[answer], (answer, dict(seen))
 
 
 @pytest.mark.deep

@@ -421,9 +421,8 @@ async def test_the_echo_of_a_refund_that_was_sent_changes_nothing(server, stripe
     assert await coins(server) == 60
 
 
-@pytest.mark.parametrize(
-    "answer_lost", [False, pytest.param(True, marks=pytest.mark.deep)], ids=["not sent", "unheard"]
-)
+@pytest.mark.deep
+@pytest.mark.parametrize("answer_lost", [False, True], ids=["not sent", "unheard"])
 async def test_a_server_that_dies_before_a_refund_is_sent_sends_it_after_its_restart(
     tmp_path, monkeypatch, stripe, answer_lost
 ):

@@ -4,7 +4,7 @@ A key is made for each command unless the test names one, so that only tests abo
 """
 
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -54,6 +54,8 @@ from rules.commands import (
 from rules.policy import UNBOUNDED, PayoutRules, Policy, ReviewRules, SpendingLimits
 from rules.review import PayoutFacts
 from rules.shop import Bundle, Shop
+
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 ROSE = Gift(id="rose", name="Rose", coins=1, combo=True)
 CAKE = Gift(id="cake", name="Cake", coins=25, combo=True)
@@ -111,14 +113,16 @@ def grant(user: str = "ada", coins: int = 1_000, **fields: Any) -> Grant:
 
 
 def gift(sender: str = "ada", gift: str = "rose", **fields: Any) -> SendGift:
-    defaults = {
-        "actor": f"user:{sender}",
-        "key": _key(),
-        "name": sender.title(),
-        "adult": True,
-        "room": "r1",
-    }
-    return SendGift(sender=sender, gift=gift, **defaults | fields)
+    plain = SendGift(
+        actor=f"user:{sender}",
+        key=_key(),
+        sender=sender,
+        name=sender.title(),
+        adult=True,
+        room="r1",
+        gift=gift,
+    )
+    return again(plain, **fields)
 
 
 def retract(gift_id: str = "r1:1", **fields: Any) -> RetractGift:
@@ -148,8 +152,16 @@ def start_purchase(
     """A purchase of so many coins, or of `bundle`, which is the small one by default."""
     if coins is None:
         fields.setdefault("bundle", "small")
-    defaults = {"actor": f"user:{user}", "key": _key(), "adult": True, "provider": "sandbox"}
-    return StartPurchase(user=user, coins=coins, purchase=purchase, **defaults | fields)
+    plain = StartPurchase(
+        actor=f"user:{user}",
+        key=_key(),
+        user=user,
+        adult=True,
+        purchase=purchase,
+        provider="sandbox",
+        coins=coins,
+    )
+    return again(plain, **fields)
 
 
 def attach_checkout(purchase: str = "p1", **fields: Any) -> AttachCheckout:
@@ -265,7 +277,7 @@ def request_payout(
 ) -> RequestPayout:
     """`facts` may be a dictionary of what differs from nothing, as of the first command."""
     if isinstance(facts := fields.get("facts"), dict):
-        fields["facts"] = PayoutFacts(**{"as_of": 1, "from_day": 0} | facts)
+        fields["facts"] = again(PayoutFacts(as_of=1, from_day=0), **facts)
     defaults = {"actor": f"user:{creator}", "key": _key()}
     return RequestPayout(creator=creator, millidiamonds=millidiamonds, **defaults | fields)
 
@@ -328,6 +340,6 @@ def _provider() -> dict[str, Any]:
     return {"actor": "provider:sandbox", "key": _key()}
 
 
-def again(command: Any, **changes: Any) -> Any:
+def again(command: Row, **changes: Any) -> Row:
     """The same command once more, under the same key, with what a careless client changes."""
     return msgspec.structs.replace(command, **changes)

@@ -6,6 +6,7 @@ from typing import Any
 
 from kit.building import builders as b
 from kit.building.ledgers import NOW_MS, book, new_ledger
+from rules.commands import AnyCommand
 from storage.sqlite.money_reads import payout_facts
 
 DAY_MS = 86_400_000
@@ -95,10 +96,14 @@ def _charge_back(connection: sqlite3.Connection) -> None:
     book(connection, b.suspend(), now_ms=now_ms + 4)
     entry = connection.execute("SELECT max(id) FROM suspense").fetchone()[0]
     book(connection, b.settle_suspense(entry), now_ms=now_ms + 5)
-    seen = [b.see_refund("p1", 28), b.see_refund(None, 28, payment="payment-p1")]
+    seen: list[AnyCommand] = [b.see_refund("p1", 28), b.see_refund(None, 28, payment="payment-p1")]
     seen += [b.see_refund("p1", 30), b.see_refund("p0"), b.win_chargeback("p2")]
     other = {"payment": "other", "amount_minor": 95, "currency": "USD"}
-    told = [b.charge_back("p1", **other), b.charge_back(None, **other), b.win_chargeback("p0")]
+    told: list[AnyCommand] = [
+        b.charge_back("p1", **other),
+        b.charge_back(None, **other),
+        b.win_chargeback("p0"),
+    ]
     book(connection, *seen, *told, now_ms=now_ms + 6)
 
 

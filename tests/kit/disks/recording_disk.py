@@ -43,7 +43,7 @@ class RecordingFile(apsw.VFSFile):
     def __init__(
         self, log: list[Op], name: apsw.URIFilename | str | None, flags: list[int]
     ) -> None:
-        super().__init__("", name, flags)  # type: ignore[arg-type]
+        super().__init__("", name, flags)
         path = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
         self._file = Path(path).name
         self._log = log

@@ -131,8 +131,8 @@ class Shelf:
         stored.spent |= {key: book.spent[key] for key in keys}
         for (table, id), row in book.changed_rows.items():
             getattr(stored, RARE[table].shelf)[id] = row
-        for table in (CREATOR_DAY, EARNING):
-            self._add(table, getattr(book, table.shelf))
+        for dated in (CREATOR_DAY, EARNING):
+            self._add(dated, getattr(book, dated.shelf))
         stored.journal += book.journal
         stored.transfers += book.transfers
         stored.events += book.events
@@ -142,9 +142,12 @@ class Shelf:
     def _forget(self, user: str) -> None:
         """What is erased in the rows of the batches before."""
         stored = self.all
-        for row in (*stored.members.values(), *stored.creator_days.values()):
-            if row.user == user:
-                row.name = ""
+        for member in stored.members.values():
+            if member.user == user:
+                member.name = ""
+        for day in stored.creator_days.values():
+            if day.user == user:
+                day.name = ""
         stored.events = [
             event._replace(body=forget(event.body)) if speaks_of(event.body, user) else event
             for event in stored.events

@@ -225,7 +225,7 @@ class Model(MoneyModel):
         last = self.combos.pop(place, None)
         if not PRICES[gift.gift].combo:
             return None
-        combo = {"id": f"c{seq}", "count": 0, "coins": 0, "gift": gift.gift}
+        combo: dict[str, Any] = {"id": f"c{seq}", "count": 0, "coins": 0, "gift": gift.gift}
         if (
             last
             and last["gift"] == gift.gift
@@ -279,7 +279,8 @@ class Model(MoneyModel):
         for _, gift in found.values():
             if gift is None or ("retracted" not in gift["marks"] and gift["sender"] != user):
                 return "refused", "unknown_gift"
-        seqs, coins, paid = [], 0, 0
+        seqs: list[tuple[str, int]] = []
+        coins = paid = 0
         for gift_id, (room, gift) in found.items():
             if gift and "retracted" not in gift["marks"]:
                 seq, back, debt = self._undo(room, gift)

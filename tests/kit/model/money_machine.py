@@ -1,5 +1,6 @@
 """What the stateful test of the books does with money; rooms and gifts are in test_model.py."""
 
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -40,7 +41,7 @@ class MoneyRules(RuleBasedStateMachine):
     model: Any
     now_ms: int
     say: Any
-    fresh: Any
+    fresh: Callable[[str], str]
 
     def newest(self, rows: dict[Any, Any], back: int, none: Any) -> Any:
         names = list(rows)

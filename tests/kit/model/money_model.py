@@ -83,7 +83,7 @@ class MoneyModel:
     def put_back(self, user: str, purchase: str, coins: int) -> None:
         """To the lot, as far as it was not refunded meanwhile; the rest counts as granted."""
         purse, bought = self.purses[user], self.purchases[purchase]
-        lot = next((lot for lot in purse["lots"] if lot[0] == purchase), [purchase, 0])
+        lot: list[Any] = next((lot for lot in purse["lots"] if lot[0] == purchase), [purchase, 0])
         room = bought["coins"] - bought["refunded"] - lot[1] if bought["status"] == "paid" else 0
         back = min(coins, room)
         purse["granted"] += coins - back
@@ -101,9 +101,10 @@ class MoneyModel:
     # Limits
 
     def own_limit(self, purse: dict[str, Any], name: str, now_ms: int) -> int | None:
+        limit: int | None = purse["limits"].get(name)
         if name in purse["raises"] and now_ms >= purse["raises"][name][1]:
-            return purse["raises"][name][0]
-        return purse["limits"].get(name)
+            limit = purse["raises"][name][0]
+        return limit
 
     def spent(self, purse: dict[str, Any], name: str, column: str, now_ms: int) -> int:
         """A bucket counts until all of it is out of the window."""
@@ -375,7 +376,7 @@ class MoneyModel:
         return "released", due, self.make_available(creator, due)
 
     def make_available(self, creator: dict[str, Any], amount: int) -> int:
-        paid = min(amount, creator["debt"])
+        paid: int = min(amount, creator["debt"])
         creator["debt"] -= paid
         creator["available"] += amount - paid
         return paid

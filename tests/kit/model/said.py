@@ -21,8 +21,8 @@ def said_of_money(outcome: o.AnyOutcome) -> Answer:
         case o.RefundMarkedSent() as it:
             return "sent", it.refund
         case o.PurchaseChargedBack() as it:
-            sums = (it.coins, it.amount_minor, it.debt_coins)
-            return "charged_back", it.purchase, *sums, {t.creator: taken(t) for t in it.taken}
+            lost = (it.coins, it.amount_minor, it.debt_coins)
+            return "charged_back", it.purchase, *lost, {t.creator: taken(t) for t in it.taken}
         case o.Suspended(why=why):
             return "suspended", why
         case o.LimitsSet() as it:

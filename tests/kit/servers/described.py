@@ -22,7 +22,7 @@ KNOWN: dict[str, Any] = {}
 def asking(url: str, headers: dict[str, str] | None = None, **given: Any) -> httpx.AsyncClient:
     """A client whose every answer is checked."""
     # No certificates: loading them takes longer than most tests.
-    usual = {"timeout": 60, "verify": False, "event_hooks": {"response": [check]}}
+    usual: dict[str, Any] = {"timeout": 60, "verify": False, "event_hooks": {"response": [check]}}
     return httpx.AsyncClient(base_url=url, headers=headers, **(usual | given))
 
 

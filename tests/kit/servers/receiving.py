@@ -9,6 +9,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from rules.commands import AnyCommand
 from rules.results import Result
 from rules.rows import Endpoint
@@ -32,12 +34,13 @@ class Post(NamedTuple):
 
     @property
     def event(self) -> dict[str, Any]:
-        return json.loads(self.body)
+        event: dict[str, Any] = json.loads(self.body)
+        return event
 
     @property
     def seq(self) -> int:
         """Where the gift stands in its room's log."""
-        return self.event["data"]["seq"]
+        return int(self.event["data"]["seq"])
 
 
 class Receiver:
@@ -141,8 +144,10 @@ class Rig:
 
     def endpoint(self, url: str, id: str = "e1", **changed: Any) -> Endpoint:
         """Add an endpoint that is told everything from the first command on."""
-        given = {"kinds": [], "enabled": True, "reason": "", "version": 1, "rotated_ms": 0}
-        endpoint = Endpoint(id=id, url=url, **({"since": 1} | given | changed))
+        plain = Endpoint(
+            id=id, url=url, kinds=[], enabled=True, reason="", version=1, rotated_ms=0, since=1
+        )
+        endpoint: Endpoint = msgspec.structs.replace(plain, **changed)
         self.endpoints.append(endpoint)
         self.worker.nudge()
         return endpoint

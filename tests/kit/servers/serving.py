@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -37,22 +38,22 @@ def token(user: str, *, secret: str = SECRET, **claims: Any) -> str:
 
 
 def settings(database: str = "sqlite:///:memory:", **changed: Any) -> Settings:
-    given = {
-        "port": 0,
-        "database": database,
-        "token_secret": SECRET,
-        "api_key": API_KEY,
-        "drain_ms": 50,
-        "gift_rate": 100_000,
-        "gift_burst": 100_000,
-        "message_rate": 100_000,
-        "message_burst": 100_000,
-        "http_rate": 100_000,
-        "http_burst": 100_000,
-        "max_connections_per_user": 5_000,
-        "log_level": "error",
-    }
-    return Settings(**(given | changed))
+    plain = Settings(
+        port=0,
+        database=database,
+        token_secret=SECRET,
+        api_key=API_KEY,
+        drain_ms=50,
+        gift_rate=100_000,
+        gift_burst=100_000,
+        message_rate=100_000,
+        message_burst=100_000,
+        http_rate=100_000,
+        http_burst=100_000,
+        max_connections_per_user=5_000,
+        log_level="error",
+    )
+    return dataclasses.replace(plain, **changed)
 
 
 class Client:
@@ -107,7 +108,9 @@ class Live:
 
     async def room(self, id: str = "r", creator: str = "cara") -> dict[str, Any]:
         body = {"id": id, "title": "A room", "creator": creator, "creator_name": "Cara"}
-        return (await self.http.post("/v1/rooms", json=body)).raise_for_status().json()
+        answer = await self.http.post("/v1/rooms", json=body)
+        made: dict[str, Any] = answer.raise_for_status().json()
+        return made
 
     async def grant(self, user: str, coins: int = 1_000) -> None:
         body = {"user": user, "coins": coins, "reason": "test"}

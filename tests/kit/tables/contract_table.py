@@ -33,8 +33,9 @@ def anything(value: Any) -> bool:
     return True
 
 
-def one_of(*values: str) -> Callable[[Any], bool]:
-    return lambda value: value in values
+def one_of(*values: object) -> Callable[[Any], bool]:
+    """One of these, and of its type: 1 is not true."""
+    return lambda value: any(type(value) is type(each) and value == each for each in values)
 
 
 def nothing(value: Any) -> bool:

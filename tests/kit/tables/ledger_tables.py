@@ -94,6 +94,13 @@ ACCOUNTS = {
 LISTS = {"gifts", "kinds", "flags"}
 
 
+def parts_of(pattern: re.Pattern[str] | str, text: str) -> tuple[str, ...]:
+    """The groups of a pattern that the whole text must have."""
+    match = re.fullmatch(pattern, text)
+    assert match is not None, f"cannot read {text!r}"
+    return match.groups()
+
+
 def value_of(text: str) -> Any:
     """`2^53-1` and `1_000` are numbers, `true`, `false`, `null` as in JSON, all else is text."""
     if text in ("true", "false", "null"):
@@ -101,12 +108,12 @@ def value_of(text: str) -> Any:
     if not NUMBER.fullmatch(text):
         return text
     sign, text = (-1, text[1:]) if text[0] == "-" else (1, text)
-    base, power, rest = re.fullmatch(r"([\d_]+)(?:\^(\d+))?([+-]\d+)?", text).groups()
+    base, power, rest = parts_of(r"([\d_]+)(?:\^(\d+))?([+-]\d+)?", text)
     return sign * (int(base) ** int(power or 1) + int(rest or 0))
 
 
 def moment_of(text: str) -> int:
-    days, hours, minutes, rest = (int(part or 0) for part in MOMENT.fullmatch(text).groups())
+    days, hours, minutes, rest = (int(part or 0) for part in parts_of(MOMENT, text))
     return ((days * 24 + hours) * 60 + minutes) * 60_000 + rest
 
 
@@ -149,14 +156,15 @@ def command_of(verb: str, args: str) -> AnyCommand:
     build, names = VERBS[verb]
     given = [word for word in words if "=" not in word]
     fields = pairs([f"{name}={word}" for name, word in zip(names, given, strict=False)])
-    return build(**fields | grouped(pairs([word for word in words if "=" in word])))
+    command: AnyCommand = build(**fields | grouped(pairs([word for word in words if "=" in word])))
+    return command
 
 
 def field_of(outcome: Any, path: str) -> Any:
     """A field of an outcome or of a refusal's details, as a table writes it."""
     details = outcome.details if isinstance(outcome, Refused) else None
     first, *rest = path.split(".")
-    found = (details or {}).get(first, getattr(outcome, first, None))
+    found: Any = (details or {}).get(first, getattr(outcome, first, None))
     for name in rest:
         found = found[int(name)] if name.isdigit() else getattr(found, name, None)
     return written(found)
@@ -199,9 +207,10 @@ def check_answer(result: Result, kept: bool, expected: str) -> None:
 
 def check_books(book: Book, expected: str) -> None:
     for word in expected.split():
-        name, sign, text = re.fullmatch(r"([\w/.]*[\w/])([=~])(\S*)", word).groups()
+        name, sign, text = parts_of(r"([\w/.]*[\w/])([=~])(\S*)", word)
         if "/" in name:
-            member = book.members.get(tuple(name.split("/")))
+            room_id, _, user = name.partition("/")
+            member = book.members.get((room_id, user))
             found: Any = member.coins if member else 0
         elif "." in name:
             found = part_of(book, *name.split("."))
@@ -218,7 +227,7 @@ def check_books(book: Book, expected: str) -> None:
 def part_of(book: Book, name: str, part: str) -> Any:
     if part in ACCOUNTS:
         return book.balance(name, ACCOUNTS[part])
-    newest = {
+    newest: dict[str, dict[Any, Any]] = {
         "payout": book.payouts,
         "refund": book.refunds,
         "entry": book.suspense,
@@ -267,7 +276,8 @@ def picture(book: Book) -> list[Any]:
 def check_line(book: Book, line: str, now_ms: int) -> None:
     match = LINE.fullmatch(line.strip())
     assert match is not None, f"cannot read {line!r}"
-    _, answer, books, *_ = [*match["rest"].split("|"), "", "", ""]
+    rest: list[str] = match["rest"].split("|")
+    _, answer, books, *_ = [*rest, "", "", ""]
     before, journal = picture(book), len(book.journal)
     command = name_newest(book, command_of(match["verb"], match["args"]))
     [result] = settle(book, [command], now_ms)
