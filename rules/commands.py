@@ -302,6 +302,8 @@ class RotateEndpoint(Command, frozen=True, kw_only=True, tag="rotate_endpoint"):
 class DisableEndpoint(Command, frozen=True, kw_only=True, tag="disable_endpoint"):
     endpoint: str
     reason: str
+    url: str | None = None
+    """Only if this is where it is told: the address that said that it wants no more."""
 
 
 # Tokens

@@ -39,6 +39,9 @@ def disable(book: Book, command: DisableEndpoint, now_ms: int) -> Result:
     row = book.endpoints.get(command.endpoint)
     if row is None:
         return refuse(RefusalCode.UNKNOWN_ENDPOINT, f"There is no endpoint {command.endpoint}.")
+    if command.url not in (None, row.url):
+        sentence = f"{row.id} is told at another address now."
+        return refuse(RefusalCode.WRONG_STATE, sentence)
     row.enabled, row.reason = False, command.reason
     return _changed(book, row)
 

@@ -15,6 +15,7 @@ from fanout import Fanout
 from rules.commands import DisableEndpoint
 from rules.outcomes import LinkIssued, PolicySet, TokenRevoked
 from rules.results import Result
+from rules.rows import Endpoint
 from server.auth import TokenVerifier
 from server.chores import Chores
 from server.clock import Clock
@@ -137,10 +138,11 @@ class Node:
         if self.webhooks is not None and self.webhooks.has_somebody():
             self.webhooks.nudge()
 
-    async def _disable_endpoint(self, endpoint: str, reason: str) -> None:
-        key = f"disable-{secrets.token_hex(16)}"
+    async def _disable_endpoint(self, endpoint: Endpoint, reason: str) -> None:
+        """Unless it was set to another address meanwhile: that has said nothing."""
+        key, name, url = f"disable-{secrets.token_hex(16)}", endpoint.id, endpoint.url
         await self.settlement.ask(
-            DisableEndpoint(actor="operator", key=key, endpoint=endpoint, reason=reason)
+            DisableEndpoint(actor="operator", key=key, endpoint=name, reason=reason, url=url)
         )
 
     def not_ready(self) -> list[str]:

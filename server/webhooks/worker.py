@@ -88,7 +88,7 @@ class Worker:
         *,
         deliveries: Deliveries,
         endpoints: Callable[[], Awaitable[Sequence[Endpoint]]],
-        disable: Callable[[str, str], Awaitable[None]],
+        disable: Callable[[Endpoint, str], Awaitable[None]],
         poster: Poster,
         secret: str,
         clock: Clock,
@@ -262,7 +262,7 @@ class Worker:
                 self._back.append(self._judge(run.lane, due, answer))
                 self._wake.set()
                 if answer.status == GONE:
-                    await self._give_up(endpoint.id)
+                    await self._give_up(endpoint)
                 if not answer.delivered:
                     break
         finally:
@@ -296,18 +296,18 @@ class Worker:
         wait_ms = round(SCHEDULE_MS[tries] * self._rng.uniform(1 - JITTER, 1 + JITTER))
         return Attempted(lane, due.entry.command, *seen, "pending", now_ms + wait_ms)
 
-    async def _give_up(self, endpoint: str) -> None:
+    async def _give_up(self, endpoint: Endpoint) -> None:
         """The receiver says that it wants no more: no post to it until the books say otherwise."""
-        if endpoint in self._gone:
+        if endpoint.id in self._gone:
             return
-        self._gone.add(endpoint)
-        log.warning("webhook.gone", endpoint=endpoint)
+        self._gone.add(endpoint.id)
+        log.warning("webhook.gone", endpoint=endpoint.id)
         try:
             await self._disable(endpoint, "It answered 410 Gone.")
         except StoreBroken:
             raise
         except Exception as error:
-            log.error("webhook.disable_failed", endpoint=endpoint, exc_info=error)
+            log.error("webhook.disable_failed", endpoint=endpoint.id, exc_info=error)
         finally:
-            self._endpoints.pop(endpoint, None)  # until the next round has read the books
-            self._gone.discard(endpoint)
+            self._endpoints.pop(endpoint.id, None)  # until the next round has read the books
+            self._gone.discard(endpoint.id)

@@ -322,6 +322,8 @@ TABLES = {
         endpoint shop b url=v          | ok enabled=true version=3 \
                                        | shop.kinds=b shop.url=v shop.reason= shop.since=2
         endpoint shop a,b url=u key=e  | replay version=1
+        disable shop url=u             | -wrong_state      | shop.enabled=true
+        disable shop url=v             | ok enabled=false  | shop.enabled=false
         rotate chat                    | -unknown_endpoint
         disable chat                   | -unknown_endpoint
     """,

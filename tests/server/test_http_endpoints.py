@@ -62,6 +62,13 @@ def posts_of(stage, hooks):
     return [post for post in hooks.posts if post.event["data"].get("room") == stage.room]
 
 
+async def counted(stage, series):
+    """A counter of the server's metrics."""
+    page = (await stage.server.http.get("/metrics")).text
+    lines = [line.rpartition(" ") for line in page.splitlines() if line.startswith(series)]
+    return sum(float(value) for _, _, value in lines)
+
+
 async def delivered(stage, hooks, count):
     """Wait until so many events of this room have arrived and are recorded."""
     await until(lambda: len(posts_of(stage, hooks)) >= count)
@@ -230,6 +237,28 @@ async def test_rotating_makes_a_new_secret_and_both_sign(stage, hooks):
     [told] = posts_of(stage, hooks)
     for secret in (hooks.secret, rotated.json()["secret"]):
         assert Webhook(secret).verify(told.body, told.headers)
+
+
+async def test_an_address_that_is_gone_does_not_take_the_new_one_with_it(stage, hooks):
+    """Its answer comes after the endpoint was set anew: the new address has said nothing."""
+    refusals = 'largesse_refusals_total{code="wrong_state"}'
+    before = await counted(stage, refusals)
+    hooks.status = 410
+    hooks.answering.clear()
+    ann = await stage.join("ann", coins=10)
+    await stage.gift(ann, "k1")
+    await until(lambda: posts_of(stage, hooks))
+    async with receiving() as other:
+        moved = await ask(stage, "PUT", hooks.path, {"url": other.url, "events": QUIET})
+        assert moved.status_code == 200
+        hooks.answering.set()
+
+        async def judged():
+            return await counted(stage, refusals) > before
+
+        await until(judged)
+        now = (await ask(stage, "GET", hooks.path)).json()
+        assert (now["enabled"], now["url"]) == (True, other.url)
 
 
 # --- what became of events -----------------------------------------------------------------------

@@ -52,6 +52,9 @@ class Receiver:
         self.headers: dict[str, str] = {}
         self.body = b""
         self.hangs = False
+        self.answering = asyncio.Event()
+        """Cleared, it keeps its answers back."""
+        self.answering.set()
         self.decide: Callable[[Post], int] = lambda post: self.status
         self.connections = 0
         self.open = 0
@@ -86,6 +89,7 @@ class Receiver:
         self.open_most = max(self.open_most, self.open)
         try:
             await asyncio.sleep(3600 if self.hangs else 0.005)
+            await self.answering.wait()
         finally:
             self.open -= 1
         extra = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
@@ -157,10 +161,10 @@ class Rig:
             raise self.fault
         return list(self.endpoints)
 
-    async def _disable(self, id: str, reason: str) -> None:
-        self.disabled.append((id, reason))
+    async def _disable(self, gone: Endpoint, reason: str) -> None:
+        self.disabled.append((gone.id, reason))
         for endpoint in self.endpoints:
-            endpoint.enabled &= endpoint.id != id
+            endpoint.enabled &= endpoint.id != gone.id
 
     def _made(self) -> Worker:
         checked = Guard(allow_private=self.allow_private, resolve=self.resolve)
