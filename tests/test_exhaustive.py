@@ -44,6 +44,9 @@ ADDED = {
         )
     ],
     "rules/refusals.py": [('    BUSY = "busy"', '    CURSED = "cursed"\n    BUSY = "busy"')],
+    "server/api/errors.py": [
+        ('    INTERNAL = "internal"', '    INTERNAL = "internal"\n    NEW = "new"')
+    ],
     "rules/lifecycles.py": [
         ('    REFUNDED = "refunded"', '    REFUNDED = "refunded"\n    LOST = "lost"'),
         ('    PAID = "paid"\n    REJECTED', '    PAID = "paid"\n    HELD = "held"\n    REJECTED'),
@@ -56,6 +59,7 @@ FOUND = {
     "a command": ("Bless", ["rules/settle.py", "rules/touches.py"]),
     "an outcome": ("Blessed", ["server/webhooks/events.py"]),
     "a refusal": ("RefusalCode.CURSED", ["rules/refusals.py", "server/api/errors.py"]),
+    "a refusal of the API's own": ("ApiCode.NEW", ["server/api/errors.py"]),
     "a status of a purchase": ("PurchaseStatus.LOST", ["rules/lifecycles.py"]),
     "a status of a payout": (
         "PayoutStatus.HELD",

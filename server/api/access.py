@@ -13,8 +13,9 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from rules.events import split_gift_id
+from rules.refusals import RefusalCode
 from server.api.context import Context
-from server.api.errors import ApiError
+from server.api.errors import ApiCode, ApiError
 from server.api.lookup import find_room
 from server.auth import Identity, same_secret
 
@@ -53,7 +54,7 @@ async def somebody(connection: Connection, route: BaseRouteHandler) -> None:
 async def backend(connection: Connection, route: BaseRouteHandler) -> None:
     """The backend, and nobody else. Raises ApiError."""
     if _identify(connection).identity is not None:
-        raise ApiError("forbidden", "Only the backend may do this; use the api key.")
+        raise ApiError(RefusalCode.FORBIDDEN, "Only the backend may do this; use the api key.")
 
 
 async def backend_or_user(connection: Connection, route: BaseRouteHandler) -> None:
@@ -66,14 +67,16 @@ async def user_alone(connection: Connection, route: BaseRouteHandler) -> None:
     caller = _identify(connection)
     check_is(caller, connection.path_params["user"])
     if caller.identity is None:
-        raise ApiError("forbidden", "Only the user may do this; use the user's token.")
+        raise ApiError(RefusalCode.FORBIDDEN, "Only the user may do this; use the user's token.")
 
 
 async def creator_alone(connection: Connection, route: BaseRouteHandler) -> None:
     """A person, for the diamonds that are theirs; not the backend. Raises ApiError."""
     identity = _identify(connection).identity
     if identity is None or identity.role == "overlay":
-        raise ApiError("forbidden", "This is for a creator alone; use the creator's token.")
+        raise ApiError(
+            RefusalCode.FORBIDDEN, "This is for a creator alone; use the creator's token."
+        )
 
 
 async def backend_or_creator(connection: Connection, route: BaseRouteHandler) -> None:
@@ -85,7 +88,7 @@ async def backend_or_creator(connection: Connection, route: BaseRouteHandler) ->
         gift = connection.path_params["gift"]
         place = split_gift_id(gift)
         if place is None:
-            raise ApiError("unknown_gift", f"There is no gift {gift}.")
+            raise ApiError(RefusalCode.UNKNOWN_GIFT, f"There is no gift {gift}.")
         room = place[0]
     found = await find_room(connection.app.state.context, room)
     check_is(caller, found.creator, found.id)
@@ -95,7 +98,7 @@ async def backend_or_admin(connection: Connection, route: BaseRouteHandler) -> N
     """The backend, or a person who is an admin. Raises ApiError."""
     caller = _identify(connection)
     if caller.identity is not None and caller.identity.role != "admin":
-        raise ApiError("forbidden", "Only the backend and admins may do this.")
+        raise ApiError(RefusalCode.FORBIDDEN, "Only the backend and admins may do this.")
 
 
 async def admin(connection: Connection, route: BaseRouteHandler) -> None:
@@ -105,7 +108,7 @@ async def admin(connection: Connection, route: BaseRouteHandler) -> None:
         sentence = (
             "A correction takes two persons, and the api key is none: use the token of an admin."
         )
-        raise ApiError("forbidden", sentence)
+        raise ApiError(RefusalCode.FORBIDDEN, sentence)
 
 
 class Access(NamedTuple):
@@ -137,9 +140,9 @@ def check_is(caller: Caller, user: str, room: str | None = None) -> None:
     if identity is None:
         return
     if identity.user != user or identity.role == "overlay":
-        raise ApiError("forbidden", f"Only the backend and {user} may do this.")
+        raise ApiError(RefusalCode.FORBIDDEN, f"Only the backend and {user} may do this.")
     if room is not None and identity.rooms is not None and room not in identity.rooms:
-        raise ApiError("forbidden", f"This token is not for the room {room}.")
+        raise ApiError(RefusalCode.FORBIDDEN, f"This token is not for the room {room}.")
 
 
 def _identify(connection: Connection) -> Caller:
@@ -150,7 +153,9 @@ def _identify(connection: Connection) -> Caller:
     connection.scope["user"] = caller
     if caller.identity is not None and connection.scope.get("method") != "GET":
         if context.too_fast(caller.identity.user):
-            raise ApiError("rate_limited", "That is too fast; try again in a second, same key.")
+            raise ApiError(
+                ApiCode.RATE_LIMITED, "That is too fast; try again in a second, same key."
+            )
     return caller
 
 
@@ -158,12 +163,14 @@ def _caller(context: Context, authorization: str) -> Caller:
     scheme, _, secret = authorization.partition(" ")
     secret = secret.strip()
     if scheme.lower() != "bearer" or not secret:
-        raise ApiError("unauthorized", "Send `Authorization: Bearer` with the api key or a token.")
+        raise ApiError(
+            ApiCode.UNAUTHORIZED, "Send `Authorization: Bearer` with the api key or a token."
+        )
     if context.settings.api_key and same_secret(secret, context.settings.api_key):
         return Caller(None)
     identity = context.verifier.verify(secret, context.clock())
     if not isinstance(identity, Identity):
-        raise ApiError("unauthorized", _unknown(secret, identity.message))
+        raise ApiError(ApiCode.UNAUTHORIZED, _unknown(secret, identity.message))
     return Caller(identity)
 
 

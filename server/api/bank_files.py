@@ -24,13 +24,14 @@ from protocol.codes import RETRY, Retry
 from rules.commands import RecordPayoutResult
 from rules.lifecycles import PayoutStatus
 from rules.outcomes import Refused, Suspended
+from rules.refusals import RefusalCode
 from rules.results import Result
 from rules.rows import Payout
 from rules.shop import MINOR_DIGITS
 from server.api.access import Caller, backend
 from server.api.answers import shaped
 from server.api.context import Context
-from server.api.errors import ApiError
+from server.api.errors import ApiCode, ApiError
 from server.api.fields import ID, REASON_CHARACTERS_MAX
 from server.api.lists import Page
 from server.api.request import Asker, InContext, KeyHeader, idempotency_key
@@ -259,7 +260,7 @@ def _summary(lines: list[Numbered], results: list[Result]) -> ResultsBody:
                 resolved += 1
     codes = {line.code for line in no}
     if len(codes) == 1 and len(no) == len(lines):
-        raise ApiError(no[0].code, no[0].message)
+        raise ApiError(RefusalCode(no[0].code), no[0].message)
     return ResultsBody(resolved=resolved, repeated=repeated, suspended=suspended, refused=no)
 
 
@@ -273,7 +274,9 @@ def read_results(kind: str, body: bytes) -> list[Numbered]:
     elif kind == "application/json":
         lines = _read_json(body)
     else:
-        raise ApiError("malformed", "Send text/csv or application/json.", {"field": "Content-Type"})
+        raise ApiError(
+            ApiCode.MALFORMED, "Send text/csv or application/json.", {"field": "Content-Type"}
+        )
     read: list[Numbered] = []
     for line in lines:
         if len(read) == RESULTS_MAX:
@@ -284,7 +287,7 @@ def read_results(kind: str, body: bytes) -> list[Numbered]:
 
 def _wrong(line: int, field: str, what: str) -> ApiError:
     sentence = f"Line {line}, `{field}`: {what}. Nothing of the file was booked."
-    return ApiError("invalid", sentence, {"line": line, "field": field})
+    return ApiError(RefusalCode.INVALID, sentence, {"line": line, "field": field})
 
 
 def _checked(read: Numbered) -> Numbered:
@@ -307,7 +310,7 @@ def _read_json(body: bytes) -> Iterator[Numbered]:
         found = _read_list(body).results
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         sentence = f"The body must be JSON, {{results: [{{payout, paid, reference}}]}}: {error}."
-        raise ApiError("malformed", sentence, {"field": "results"}) from None
+        raise ApiError(ApiCode.MALFORMED, sentence, {"field": "results"}) from None
     for number, raw in enumerate(found, 1):
         try:
             yield Numbered(number, _read_line(raw))
@@ -321,7 +324,7 @@ def _read_csv(body: bytes) -> Iterator[Numbered]:
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ApiError("malformed", "The file must be UTF-8.", {"field": "body"}) from None
+        raise ApiError(ApiCode.MALFORMED, "The file must be UTF-8.", {"field": "body"}) from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = [name.strip() for name in next(reader, [])]

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from litestar.dto import AbstractDTO
 
-from server.api.errors import ApiError
+from rules.refusals import RefusalCode
+from server.api.errors import ApiCode, ApiError
 
 _FIELD = re.compile(r" - at `\$\.(\w+)|field `([^`]{1,64})`")
 _NOT_ALLOWED = re.compile(r"Expected `\w+` (of length|matching|[<>]=?|that's a multiple)")
@@ -56,7 +57,7 @@ def read_body(content: bytes, kind: Any) -> Any:
         raise _refused(str(error), kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         sentence = f"The body cannot be read as JSON: {error}"[:SENTENCE_CHARACTERS_MAX]
-        raise ApiError("malformed", sentence) from None
+        raise ApiError(ApiCode.MALFORMED, sentence) from None
 
 
 def _refused(wrong: str, kind: Any) -> ApiError:
@@ -64,10 +65,10 @@ def _refused(wrong: str, kind: Any) -> ApiError:
     field = (named[1] or named[2]) if named else "body"
     what = wrong.partition(" - at ")[0][:SENTENCE_CHARACTERS_MAX]
     if not _NOT_ALLOWED.match(wrong):
-        return ApiError("malformed", f"`{field}`: {what}", {"field": field})
+        return ApiError(ApiCode.MALFORMED, f"`{field}`: {what}", {"field": field})
     told = _description(kind, field)
     sentence = f"`{field}` must be {told}" if told else f"`{field}`: {what}"
-    return ApiError("invalid", sentence, {"field": field})
+    return ApiError(RefusalCode.INVALID, sentence, {"field": field})
 
 
 def _description(kind: Any, field: str) -> str | None:

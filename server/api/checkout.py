@@ -8,10 +8,11 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Redirect
 
+from rules.refusals import RefusalCode
 from rules.rows import Purchase
 from server.api.access import anybody
 from server.api.context import Context
-from server.api.errors import ApiError
+from server.api.errors import ApiCode, ApiError
 from server.api.lookup import find_purchase
 from server.api.notifications import notify
 from server.api.pages import HEADERS
@@ -35,7 +36,7 @@ async def answer_sandbox(
     row = await find_purchase(context, purchase)
     answer = await _answer(request)
     if answer not in ("pay", "decline"):
-        raise ApiError("invalid", "`answer` must be pay or decline.", {"field": "answer"})
+        raise ApiError(RefusalCode.INVALID, "`answer` must be pay or decline.", {"field": "answer"})
     if row.status == "pending":
         said: Paid | Declined = Declined(purchase=row.id, reason="declined in the sandbox")
         if answer == "pay":
@@ -56,7 +57,7 @@ async def _answer(request: Request[Any, Any, Any]) -> Any:
     try:
         body = orjson.loads(await request.body())
     except orjson.JSONDecodeError as error:
-        raise ApiError("malformed", "The body is not JSON.") from error
+        raise ApiError(ApiCode.MALFORMED, "The body is not JSON.") from error
     return body.get("answer") if isinstance(body, dict) else None
 
 

@@ -10,6 +10,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from rules.commands import SetRate
 from rules.creators import RATE_MAX, rate_of
+from rules.refusals import RefusalCode
 from server.api.access import anybody, backend, backend_or_user
 from server.api.answers import booked, shaped
 from server.api.boards import BoardBody, board_body
@@ -162,7 +163,7 @@ async def show_earnings(
     first = _day(from_day, "from") or last - timedelta(days=EARNING_DAYS - 1)
     if not 1 <= (last - first).days + 1 <= EARNING_DAYS_MAX:
         sentence = f"`from` must not be after `to`, nor more than {EARNING_DAYS_MAX} days before."
-        raise ApiError("invalid", sentence, {"field": "from"})
+        raise ApiError(RefusalCode.INVALID, sentence, {"field": "from"})
     begin, end = (first - _EPOCH).days, (last - _EPOCH).days
     lines = await context.store.money.earnings(user, begin, end)
     by_day: dict[int, list[EarningLine]] = {}
@@ -187,7 +188,7 @@ def _day(text: str | None, name: str) -> date | None:
     except ValueError:
         pass
     sentence = f"`{name}` must be a day since 1970, written YYYY-MM-DD."
-    raise ApiError("invalid", sentence, {"field": name})
+    raise ApiError(RefusalCode.INVALID, sentence, {"field": name})
 
 
 def _day_body(day: int, lines: list[EarningLine]) -> DaySums:

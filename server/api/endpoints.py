@@ -10,11 +10,12 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from protocol.messages import MONEY_MAX
 from rules.commands import AnyCommand, DisableEndpoint, RotateEndpoint, SetEndpoint
+from rules.refusals import RefusalCode
 from rules.rows import Endpoint
 from server.api.access import backend
 from server.api.answers import booked, shaped
 from server.api.context import Context
-from server.api.errors import ApiError
+from server.api.errors import ApiCode, ApiError
 from server.api.fields import EndpointInPath, Number, Whole
 from server.api.lists import Cursor, Limit, Page
 from server.api.request import Asker, InContext, Key
@@ -131,7 +132,7 @@ async def _find(context: Context, id: str) -> Endpoint:
     for row in await context.store.money.endpoints():
         if row.id == id:
             return row
-    raise ApiError("unknown_endpoint", f"There is no endpoint {id}.")
+    raise ApiError(RefusalCode.UNKNOWN_ENDPOINT, f"There is no endpoint {id}.")
 
 
 async def _changed(context: Context, command: AnyCommand, id: str) -> Endpoint:
@@ -165,7 +166,9 @@ def _kinds(events: list[str]) -> tuple[str, ...]:
     for event in events:
         if event not in TYPES:
             sentence = f"`events` may hold {', '.join(sorted(TYPES))}; none means all."
-            raise ApiError("invalid", sentence, {"field": "events", "unknown": event[:64]})
+            raise ApiError(
+                RefusalCode.INVALID, sentence, {"field": "events", "unknown": event[:64]}
+            )
     return tuple(sorted(set(events)))
 
 
@@ -177,7 +180,7 @@ async def _check_url(context: Context, url: str) -> None:
     except TimeoutError:
         wrong = None
     if wrong:
-        raise ApiError("invalid", wrong, {"field": "url"})
+        raise ApiError(RefusalCode.INVALID, wrong, {"field": "url"})
 
 
 @get("/webhook-endpoints", guards=[backend])
@@ -254,7 +257,7 @@ async def list_attempts(
     row = await _find(context, endpoint)
     found = await context.store.deliveries.attempts(row.id, delivery)
     if found is None:
-        raise ApiError("not_found", f"{row.id} has no delivery {delivery}.")
+        raise ApiError(ApiCode.NOT_FOUND, f"{row.id} has no delivery {delivery}.")
     return AttemptPage([shaped(AttemptBody, one) for one in found], None)
 
 
@@ -270,7 +273,9 @@ async def replay_deliveries(
     """Send deliveries again: those that are named, or all events since a moment. They keep their
     ids, so a receiver that has seen one can tell."""
     if (data.since_ms is None) == (data.deliveries is None):
-        raise ApiError("invalid", "Send `deliveries` or `since_ms`.", {"field": "deliveries"})
+        raise ApiError(
+            RefusalCode.INVALID, "Send `deliveries` or `since_ms`.", {"field": "deliveries"}
+        )
     row = await _find(context, endpoint)
     if data.since_ms is not None:
         begin = await context.store.deliveries.replay_since(row.id, data.since_ms)

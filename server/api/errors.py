@@ -1,6 +1,7 @@
 """How the API says no: one shape for every error, with a code, a sentence and what to do."""
 
 import secrets
+from enum import StrEnum
 from typing import Any, assert_never
 
 import msgspec
@@ -16,8 +17,49 @@ from storage import StoreError
 log = structlog.get_logger()
 
 
-def status_of(code: RefusalCode) -> int:
-    """The HTTP status of what the books refuse."""
+class ApiCode(StrEnum):
+    """What the API refuses before it asks the books, which have codes of their own."""
+
+    MALFORMED = "malformed"
+    BAD_SIGNATURE = "bad_signature"
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not_found"
+    UNKNOWN_USER = "unknown_user"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    TOO_LARGE = "too_large"
+    PAYMENT_REFUSED = "payment_refused"
+    RATE_LIMITED = "rate_limited"
+    INTERNAL = "internal"
+
+
+def status_of(code: RefusalCode | ApiCode) -> int:
+    """The HTTP status of a refusal."""
+    return _own_status(code) if isinstance(code, ApiCode) else _books_status(code)
+
+
+def _own_status(code: ApiCode) -> int:
+    match code:
+        case ApiCode.MALFORMED | ApiCode.BAD_SIGNATURE:
+            return 400
+        case ApiCode.UNAUTHORIZED:
+            return 401
+        case ApiCode.NOT_FOUND | ApiCode.UNKNOWN_USER:
+            return 404
+        case ApiCode.METHOD_NOT_ALLOWED:
+            return 405
+        case ApiCode.TOO_LARGE:
+            return 413
+        case ApiCode.PAYMENT_REFUSED:
+            return 422
+        case ApiCode.RATE_LIMITED:
+            return 429
+        case ApiCode.INTERNAL:
+            return 500
+        case _:
+            assert_never(code)
+
+
+def _books_status(code: RefusalCode) -> int:
     match code:
         case RefusalCode.FORBIDDEN | RefusalCode.NOT_OF_AGE:
             return 403
@@ -70,36 +112,29 @@ def status_of(code: RefusalCode) -> int:
             assert_never(code)
 
 
-STATUS: dict[str, int] = {code.value: status_of(code) for code in RefusalCode} | {
-    "malformed": 400,
-    "bad_signature": 400,
-    "unauthorized": 401,
-    "not_found": 404,
-    "unknown_user": 404,
-    "method_not_allowed": 405,
-    "too_large": 413,
-    "payment_refused": 422,
-    "rate_limited": 429,
-    "internal": 500,
-}
-"""Every code of the API: those of the books, and what it says before it asks them."""
+STATUS: dict[str, int] = {code.value: status_of(code) for code in (*RefusalCode, *ApiCode)}
 RETRY_AFTER_S = {"rate_limited": 1, "busy": 1, "unavailable": 2}
 
-_BY_STATUS = {
-    400: "malformed",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "too_large",
-    429: "rate_limited",
+_BY_STATUS: dict[int, RefusalCode | ApiCode] = {
+    400: ApiCode.MALFORMED,
+    401: ApiCode.UNAUTHORIZED,
+    403: RefusalCode.FORBIDDEN,
+    404: ApiCode.NOT_FOUND,
+    405: ApiCode.METHOD_NOT_ALLOWED,
+    413: ApiCode.TOO_LARGE,
+    429: ApiCode.RATE_LIMITED,
 }
 
 
 class ApiError(Exception):
-    """An expected no. `code` is one of STATUS; anything else is answered with 422."""
+    """An expected no."""
 
-    def __init__(self, code: str, message: str, details: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        code: RefusalCode | ApiCode,
+        message: str,
+        details: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -130,7 +165,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
 def error_response(
     request: Request[Any, Any, Any],
-    code: str,
+    code: RefusalCode | ApiCode,
     message: str,
     details: dict[str, Any] | None = None,
     status: int | None = None,
@@ -138,11 +173,11 @@ def error_response(
     error = Error(
         code=code,
         message=message,
-        retry=Retry.SAME if code == "internal" else RETRY.get(code, Retry.FIX),
+        retry=Retry.SAME if code is ApiCode.INTERNAL else RETRY.get(code, Retry.FIX),
         request_id=secrets.token_hex(8),
         details=details or None,
     )
-    status = status or STATUS.get(code, 422)
+    status = status or status_of(code)
     log.info(
         "http.refused",
         method=request.method,
@@ -152,7 +187,7 @@ def error_response(
         request_id=error.request_id,
     )
     headers = {"Retry-After": str(RETRY_AFTER_S[code])} if code in RETRY_AFTER_S else {}
-    if code == "unauthorized":
+    if code is ApiCode.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(ErrorBody(error), status_code=status, headers=headers)
 
@@ -168,34 +203,34 @@ def on_validation(
     problems = error.extra if isinstance(error.extra, list) else []
     named = {str(p.get("key") or "body"): str(p.get("message")) for p in problems if p}
     if "data" in named:
-        return error_response(request, "malformed", "Send a body of JSON.", {"field": "body"})
+        return error_response(request, ApiCode.MALFORMED, "Send a body of JSON.", {"field": "body"})
     sentence = "; ".join(f"`{key}`: {message}" for key, message in named.items())
     if any(key in request.path_params and "matching" in what for key, what in named.items()):
-        return error_response(request, "invalid", sentence, {"field": next(iter(named))})
-    return error_response(request, "malformed", sentence or str(error.detail), named or None)
+        return error_response(request, RefusalCode.INVALID, sentence, {"field": next(iter(named))})
+    return error_response(request, ApiCode.MALFORMED, sentence or str(error.detail), named or None)
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
-    code = _BY_STATUS.get(error.status_code, "malformed" if error.status_code < 500 else "internal")
     if error.status_code >= 500:
         return on_unknown(request, error)
+    code = _BY_STATUS.get(error.status_code, ApiCode.MALFORMED)
     return error_response(request, code, str(error.detail), status=error.status_code)
 
 
 def on_store_error(request: Request[Any, Any, Any], error: StoreError) -> Response[ErrorBody]:
     log.error("http.unavailable", path=request.url.path, error=str(error))
     sentence = "The ledger cannot be read now; try again shortly."
-    return error_response(request, "unavailable", sentence)
+    return error_response(request, RefusalCode.UNAVAILABLE, sentence)
 
 
 def on_nesting(request: Request[Any, Any, Any], error: RecursionError) -> Response[ErrorBody]:
-    return error_response(request, "malformed", "The body is nested too deeply.")
+    return error_response(request, ApiCode.MALFORMED, "The body is nested too deeply.")
 
 
 def on_unknown(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:
     """A bug or a dead dependency: the log has all of it, the client a number to ask with."""
     sentence = "Something went wrong here; the log knows the request."
-    response = error_response(request, "internal", sentence)
+    response = error_response(request, ApiCode.INTERNAL, sentence)
     request_id = response.content.error.request_id
     log.error("http.failed", path=request.url.path, request_id=request_id, exc_info=error)
     return response

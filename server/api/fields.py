@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from protocol.codec import UNSEEN_CHARACTERS
 from protocol.messages import MONEY_MAX
+from rules.refusals import RefusalCode
 from server.api.errors import ApiError
 from server.auth import USER_ID
 
@@ -105,5 +106,5 @@ EndpointInPath = Annotated[str, PathParameter(pattern=_ID, description=_ID_TOLD)
 def checked_id(value: str, name: str) -> str:
     """An id of the query, or one that the caller stands for. Raises ApiError `invalid`."""
     if not ID.fullmatch(value):
-        raise ApiError("invalid", f"`{name}` must be {_ID_TOLD}", {"field": name})
+        raise ApiError(RefusalCode.INVALID, f"`{name}` must be {_ID_TOLD}", {"field": name})
     return value

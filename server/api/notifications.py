@@ -6,9 +6,10 @@ import msgspec
 from litestar import Request, Router, get, post
 from litestar.params import FromPath
 
+from rules.refusals import RefusalCode
 from server.api.access import anybody, backend
 from server.api.context import Context
-from server.api.errors import ApiError
+from server.api.errors import ApiCode, ApiError
 from server.api.lists import Page
 from server.api.request import InContext
 from server.payments import BadNotification
@@ -40,7 +41,7 @@ async def take_notification(
 ) -> Received:
     """What the payment provider says, signed. Saying it again changes nothing."""
     if provider != context.provider.name:
-        raise ApiError("not_found", f"There is no payment provider {provider} here.")
+        raise ApiError(ApiCode.NOT_FOUND, f"There is no payment provider {provider} here.")
     await notify(context, dict(request.headers), await request.body())
     return Received(True)
 
@@ -52,13 +53,13 @@ async def notify(context: Context, headers: dict[str, str], body: bytes) -> None
     except BadNotification as error:
         context.metrics.notifications.labels("refused").inc()
         context.refused_notifications.append((context.clock(), str(error)))
-        raise ApiError("bad_signature", str(error)) from error
+        raise ApiError(ApiCode.BAD_SIGNATURE, str(error)) from error
     context.metrics.notifications.labels("taken" if notification else "ignored").inc()
     if notification is not None:
         try:
             await take(notification, context.provider.name, context.store, context.settlement)
         except NotYet as error:
-            raise ApiError("unavailable", str(error)) from error
+            raise ApiError(RefusalCode.UNAVAILABLE, str(error)) from error
 
 
 @get("/notifications/refused", guards=[backend])

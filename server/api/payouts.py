@@ -13,6 +13,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from rules.commands import AnyCommand, ApprovePayout, PayPayout, RejectPayout, RequestPayout
 from rules.lifecycles import PayoutStatus
+from rules.refusals import RefusalCode
 from rules.review import first_day
 from rules.rows import Payout
 from server.api.access import backend, check_is, creator_alone, somebody
@@ -126,7 +127,9 @@ def _place(cursor: str) -> tuple[int, str] | None:
         return None
     parts = _CURSOR.fullmatch(cursor)
     if parts is None:
-        raise ApiError("invalid", "`cursor` must be one that a list gave.", {"field": "cursor"})
+        raise ApiError(
+            RefusalCode.INVALID, "`cursor` must be one that a list gave.", {"field": "cursor"}
+        )
     return int(parts[1]), parts[2]
 
 
@@ -138,9 +141,11 @@ async def show_payout(context: InContext, caller: Asker, payout: FromPath[str]) 
     if identity is not None and (
         row is None or identity.user != row.creator or identity.role == "overlay"
     ):
-        raise ApiError("forbidden", "Only the backend and the payout's creator may see it.")
+        raise ApiError(
+            RefusalCode.FORBIDDEN, "Only the backend and the payout's creator may see it."
+        )
     if row is None:
-        raise ApiError("unknown_payout", f"There is no payout {payout}.")
+        raise ApiError(RefusalCode.UNKNOWN_PAYOUT, f"There is no payout {payout}.")
     return _body(row)
 
 

@@ -17,11 +17,12 @@ from rules.commands import (
     SetLimits,
     Unfreeze,
 )
+from rules.refusals import RefusalCode
 from rules.rows import User
 from server.api.access import backend, backend_or_user, user_alone
 from server.api.answers import booked, shaped
 from server.api.context import Context
-from server.api.errors import ApiError
+from server.api.errors import ApiCode, ApiError
 from server.api.fields import Reason, UserInPath
 from server.api.lists import LIST_MAX, CursorText, Limit, Page
 from server.api.request import Asker, InContext, Key
@@ -118,7 +119,9 @@ async def set_limits(
     sent = {name: getattr(data, name) for name in LIMITS}
     wanted = {name: coins for name, coins in sent.items() if coins is not msgspec.UNSET}
     if not wanted:
-        raise ApiError("invalid", f"Send at least one of {', '.join(LIMITS)}.", {"field": "body"})
+        raise ApiError(
+            RefusalCode.INVALID, f"Send at least one of {', '.join(LIMITS)}.", {"field": "body"}
+        )
     await booked(context, SetLimits(actor=caller.actor, key=key, user=user, **wanted))
     found = await context.store.money.user(user)
     return limits_body(found or User(user, "", 0, -1), context.policy.limits, context.clock())
@@ -197,7 +200,9 @@ async def show_user(context: InContext, user: UserInPath) -> UserBody:
     """One user, with the wallet."""
     wallet = await context.store.wallet(user)
     if wallet.user is None and await context.store.money.creator(user) is None:
-        raise ApiError("unknown_user", f"Nobody called {user} has given, had or earned anything.")
+        raise ApiError(
+            ApiCode.UNKNOWN_USER, f"Nobody called {user} has given, had or earned anything."
+        )
     found = wallet.user or User(user, "", 0, -1)
     return UserBody(
         user=found.id,
@@ -217,7 +222,9 @@ async def show_user(context: InContext, user: UserInPath) -> UserBody:
 async def export_user(context: InContext, user: UserInPath) -> Stream:
     """Everything that is kept about a user, for them to have."""
     if user in context.exporting:
-        raise ApiError("wrong_state", f"An export of {user} is on its way; wait until it is done.")
+        raise ApiError(
+            RefusalCode.WRONG_STATE, f"An export of {user} is on its way; wait until it is done."
+        )
     parts = _export(context, user)
     # Only what has begun can end: who leaves before the first byte must not keep the place.
     first = await anext(parts)

@@ -11,10 +11,11 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from rules.commands import ChargeBack, RefundPurchase, StartPurchase
 from rules.lifecycles import PurchaseStatus
 from rules.outcomes import PurchaseStarted, TakenBack
+from rules.refusals import RefusalCode
 from rules.rows import Purchase
 from server.api.access import anybody, backend, check_is, somebody
 from server.api.answers import booked, shaped
-from server.api.errors import ApiError
+from server.api.errors import ApiCode, ApiError
 from server.api.fields import Amount, Id, Reason, checked_id
 from server.api.lists import CursorText, Limit, Page
 from server.api.lookup import find_purchase
@@ -171,7 +172,7 @@ async def start_purchase(
             await checkouts.start(purchase, base_url, context.provider, context.settlement)
         except ProviderRefused as error:
             sentence = f"The payment provider refused: {error}"
-            raise ApiError("payment_refused", sentence, {"purchase": purchase.id}) from error
+            raise ApiError(ApiCode.PAYMENT_REFUSED, sentence, {"purchase": purchase.id}) from error
         purchase = await find_purchase(context, purchase.id)
     return _body(purchase)
 
@@ -198,10 +199,12 @@ async def list_purchases(
         user = user or caller.identity.user
         check_is(caller, user)
     if status is not None and status not in STATES:
-        raise ApiError("invalid", f"`status` is one of {', '.join(STATES)}.", {"field": "status"})
+        raise ApiError(
+            RefusalCode.INVALID, f"`status` is one of {', '.join(STATES)}.", {"field": "status"}
+        )
     place = _CURSOR.fullmatch(cursor)
     if cursor and place is None:
-        raise ApiError("invalid", "`cursor` is not one of ours.", {"field": "cursor"})
+        raise ApiError(RefusalCode.INVALID, "`cursor` is not one of ours.", {"field": "cursor"})
     before = (int(place[1]), place[2]) if place else None
     found = await context.store.money.purchases(user, status, before, limit)
     last = f"{found[-1].started_ms}_{found[-1].id}" if len(found) == limit else None

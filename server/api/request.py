@@ -14,7 +14,7 @@ from protocol.codec import UNSEEN_CHARACTERS
 from protocol.messages import KEY_CHARACTERS_MAX
 from server.api.access import Caller
 from server.api.context import Context
-from server.api.errors import ApiError
+from server.api.errors import ApiCode, ApiError
 
 InContext = NamedDependency[Context]
 Asker = NamedDependency[Caller]
@@ -54,7 +54,7 @@ def idempotency_key(given: KeyHeader = None) -> str:
         return f"http-{secrets.token_hex(16)}"
     if not 1 <= len(given) <= KEY_CHARACTERS_MAX or UNSEEN_CHARACTERS.search(given):
         sentence = f"`Idempotency-Key` must have 1 to {KEY_CHARACTERS_MAX} printable characters."
-        raise ApiError("malformed", sentence)
+        raise ApiError(ApiCode.MALFORMED, sentence)
     return given
 
 

@@ -16,6 +16,7 @@ from rules.commands import ReverseGifts
 from rules.creators import add_up
 from rules.lifecycles import OPEN_PAYOUTS
 from rules.outcomes import AnyOutcome, GiftsReversed
+from rules.refusals import RefusalCode
 from server.api.access import backend
 from server.api.answers import booked, outcome_of
 from server.api.context import Context
@@ -87,7 +88,9 @@ async def reverse_gifts(
     """Take back everything that a user gave in a period. With `dry_run` nothing moves, and the
     answer names what would. `left` true: there is more; ask again."""
     if data.from_ms >= data.to_ms:
-        raise ApiError("invalid", "`from_ms` must be before `to_ms`.", {"field": "from_ms"})
+        raise ApiError(
+            RefusalCode.INVALID, "`from_ms` must be before `to_ms`.", {"field": "from_ms"}
+        )
     most = GIFTS_LOOKED_AT if data.dry_run else REVERSED_PER_REQUEST
     found = await context.store.money.gifts_of(user, data.from_ms, data.to_ms, most + 1)
     gifts, left = found[:most], len(found) > most

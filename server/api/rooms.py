@@ -11,6 +11,7 @@ from protocol.messages import MONEY_MAX, Event
 from rules.commands import CloseRoom, OpenRoom
 from rules.events import Event as LoggedEvent
 from rules.lifecycles import RoomStatus
+from rules.refusals import RefusalCode
 from rules.rows import Room
 from server.api.access import anybody, backend, backend_or_creator
 from server.api.answers import booked, settled, shaped
@@ -168,7 +169,9 @@ async def show_board(
 ) -> BoardBody:
     """The room's top gifters, now or as of any seq of its log."""
     if window != "session":
-        raise ApiError("invalid", "A room's board has the window `session`.", {"field": "window"})
+        raise ApiError(
+            RefusalCode.INVALID, "A room's board has the window `session`.", {"field": "window"}
+        )
     found = await find_room(context, room)
     if as_of is None or as_of >= found.seq:
         as_of, lines = await context.store.current_board(room, limit)
