@@ -12,7 +12,7 @@ from kit.servers.answering import answering
 from kit.servers.serving import free_port
 from largesse_client import ApiError, Backend, Unreachable, Unreadable
 from largesse_client.http import asking
-from largesse_client.http.asking import at
+from largesse_client.http.asking import at, wait_s
 
 GRANTED = {"user": "ann", "coins": 1, "balance_coins": 1, "debt_paid_coins": 0, "replayed": False}
 
@@ -128,6 +128,26 @@ async def test_lists_are_read_page_by_page(server: Answering, backend: Backend) 
     found = [one.why async for one in backend.purchases.refused_notifications()]
     assert found == ["a", "b"]
     assert server.asked[1].line == "GET /v1/notifications/refused?limit=200&cursor=c+1"
+
+
+async def test_a_log_is_read_page_by_page_up_to_its_head(
+    server: Answering, backend: Backend
+) -> None:
+    for seq, head in ((1, 2), (2, 3), (3, 3)):
+        closed = {"kind": "room_closed", "seq": seq, "at_ms": 1}
+        server.will_answer({"events": [closed], "head": head})
+    assert [event.seq async for event in backend.rooms.events("r")] == [1, 2, 3]
+    assert [asked.line.partition("after=")[2][0] for asked in server.asked] == ["0", "1", "2"]
+
+
+def test_the_server_says_how_long_to_wait_and_else_it_is_longer_every_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asking, "WAIT_MAX_S", 10.0)
+    assert wait_s("3", 0) == 3.0 and wait_s("86400", 0) == 10.0
+    for said in ("", "soon", "-1", "1.5"):
+        assert 0 <= wait_s(said, 0) <= 0.1
+    assert max(wait_s("", 4) for _ in range(100)) > 0.1
 
 
 def test_paths_hold_any_id() -> None:

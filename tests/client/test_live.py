@@ -11,7 +11,15 @@ import pytest_asyncio
 
 import largesse_client as largesse
 from kit.servers.serving import API_KEY, SECRET, Live, ServerProcess, free_port, live
-from largesse_client import Accepted, GiftEvent, Joined, Refused, Unknown, make_token
+from largesse_client import (
+    Accepted,
+    GiftEvent,
+    Joined,
+    Refused,
+    RoomClosed,
+    Unknown,
+    make_token,
+)
 
 ROOM, CREATOR = "r", "cara"
 
@@ -117,6 +125,24 @@ async def test_what_the_tokens_function_raises_comes_out(server: Live) -> None:
     with pytest.raises(LookupError, match="today"):
         async with largesse.connect(server.url, nothing):
             pytest.fail("it was let in")
+
+
+async def test_whoever_waits_learns_why_nothing_comes_any_more(server: Live) -> None:
+    made: list[str] = []
+
+    def once() -> str:
+        if made:
+            raise LookupError("no token any more")
+        made.append(make_token(SECRET, "ann", adult=True))
+        return made[0]
+
+    async with largesse.connect(server.url, once) as ann:
+        await ann.join(ROOM)
+        lose_line(ann)
+        with pytest.raises(LookupError, match="any more"):
+            await ann.gift(room=ROOM, gift="spark")
+        with pytest.raises(LookupError, match="any more"):
+            await told(ann, RoomClosed)
 
 
 def lose_line(live: largesse.Live) -> None:

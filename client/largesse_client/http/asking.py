@@ -143,13 +143,13 @@ class Asking:
                 if last or not _may_repeat(request, error):
                     sentence = f"{self._url} cannot be reached: {error or type(error).__name__}"
                     raise Unreachable(sentence, request.key) from error
-                await asyncio.sleep(_wait_s("", attempt))
+                await asyncio.sleep(wait_s("", attempt))
                 continue
             if response.is_success:
                 return response
             if last or response.status_code not in AGAIN:
                 raise api_error(response, request.key)
-            await asyncio.sleep(_wait_s(response.headers.get("Retry-After", ""), attempt))
+            await asyncio.sleep(wait_s(response.headers.get("Retry-After", ""), attempt))
         raise AssertionError("at least one try")
 
     async def _once(self, request: Request) -> httpx.Response:
@@ -227,7 +227,7 @@ def _may_repeat(request: Request, error: httpx.TransportError) -> bool:
     return safe or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
 
 
-def _wait_s(after: str, attempt: int) -> float:
+def wait_s(after: str, attempt: int) -> float:
     """As long as the server says, or with full jitter."""
     if after.isascii() and after.isdigit():
         return min(float(after), WAIT_MAX_S)
