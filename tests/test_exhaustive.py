@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEFT_OUT = (".*", "tests", "docs", "*.egg-info", "node_modules", "static")
+LEFT_OUT = (".*", "docs", "*.egg-info", "node_modules", "static")
 
 ADDED = {
     "protocol/messages.py": [
