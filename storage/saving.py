@@ -30,13 +30,26 @@ from storage.tables import (
 
 
 class Newest(NamedTuple):
-    """The newest batch of the books: the next one follows it in number and seal."""
+    """The newest batch of the books: the next one follows it in number, in time and by its seal."""
 
     batch: int
+    at_ms: int
     hash: str
 
 
-NO_BATCH = Newest(0, GENESIS)
+NO_BATCH = Newest(0, 0, GENESIS)
+
+CLOCK_BEHIND_MAX_MS = 60_000
+"""Nodes' clocks differ by milliseconds, and a node may wait for the head for seconds after it has
+looked at its own. A clock that is behind by more was wrong, now or before, and is not waited for:
+books that were once written in the year 2100 must not stay there."""
+
+
+def moment(newest: Newest, now_ms: int) -> int:
+    """The time of the next batch: now, but not before the newest one, whose node may have a clock
+    that is a little ahead. To be asked once no other node can settle."""
+    ahead_ms = newest.at_ms - now_ms
+    return newest.at_ms if 0 < ahead_ms <= CLOCK_BEHIND_MAX_MS else now_ms
 
 
 def written(book: Book, newest: Newest, at_ms: int) -> Iterator[tuple[Table[Any], Packed]]:

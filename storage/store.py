@@ -11,9 +11,23 @@ a trace, and each may be sent again with its key. When the fate of a transaction
 it raises `StoreBroken`, the store is closed to writing, and the process should stop: after a
 restart the key tells what happened. A store never publishes anything to anybody.
 
+Several nodes. The ledger is serial: the numbers of the next command, transfer and account, and the
+seal of the newest batch, are its *head*, and a batch holds the head from before it loads its first
+row until its COMMIT. SQLite has one writer, so there it is the writer. Where several nodes settle,
+the adapter waits for the head inside the database, and reads nothing for the batch that is older
+than the moment it got it: a snapshot taken while waiting would load sums that others have changed.
+An adapter whose connection breaks at COMMIT does not know what was stored. It takes the head again
+and settles the same commands again: by their keys, what was stored is answered and what was not is
+booked. To look the keys up without the head is not enough, for the COMMIT may still be on its way.
+
+Time. `now_ms` is what this node's clock says. Nodes' clocks differ and nodes wait for the head, so
+the store gives a batch the moment of the batch before it if that is a little later: read under the
+head, by `saving.moment`. So time stands still between nodes and does not run backwards.
+
 Reading. Reads see a committed state, never one older than the last `settle` that returned before
-the read began; they raise `StoreUnavailable` when the database cannot be read. Only one task calls
-`settle` at a time; reads may overlap with it and with each other.
+the read began; they raise `StoreUnavailable` when the database cannot be read. What is answered by
+several statements is of one moment. Only one task of a node calls `settle` at a time; reads may
+overlap with it and with each other.
 """
 
 from collections.abc import Collection, Sequence
@@ -133,7 +147,8 @@ class Store(Protocol):
         changes nothing, once the term of the lease is over."""
 
     async def settle(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
-        """Make the commands durable, in order. Raises StoreUnavailable, StoreBroken."""
+        """Make the commands durable, in order, at `now_ms` or a little later (see above). Raises
+        StoreUnavailable, StoreBroken."""
 
     async def dry_run(self, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
         """What `settle` would answer if these commands were the next ones, all in one batch.

@@ -261,16 +261,17 @@ def _insertion(table: Table[Any], rows: int) -> str:
     )
 
 
-_NEWEST = "SELECT id, hash FROM batch ORDER BY id DESC LIMIT 1"
+def read_newest(connection: Connection) -> Newest:
+    sql = "SELECT id, at_ms, hash FROM batch ORDER BY id DESC LIMIT 1"
+    row = connection.execute(sql).fetchone()
+    return Newest(*row) if row else NO_BATCH
 
 
-def save(connection: Connection, book: Book, now_ms: int) -> None:
+def save(connection: Connection, book: Book, newest: Newest, at_ms: int) -> None:
     """Write what the batch did: history is added, sums are set to what they are now."""
-    row = connection.execute(_NEWEST).fetchone()
-    newest = Newest(*row) if row else NO_BATCH
     for user in book.erased:
         _forget(connection, user)
-    for table, rows in written(book, newest, now_ms):
+    for table, rows in written(book, newest, at_ms):
         insert(connection, table, rows)
 
 

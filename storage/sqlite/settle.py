@@ -16,7 +16,8 @@ from rules.commands import AnyCommand
 from rules.refusals import RefusalCode
 from rules.results import Result, refuse
 from rules.settle import settle
-from storage.sqlite.rows import Connection, load, save
+from storage.saving import moment
+from storage.sqlite.rows import Connection, load, read_newest, save
 from storage.store import StoreBroken, StoreUnavailable
 
 log = structlog.get_logger()
@@ -46,12 +47,14 @@ def settle_batch(
     Raises CommitFailed, or whatever went wrong before COMMIT; then the transaction is still open.
     """
     connection.execute("BEGIN IMMEDIATE")
+    newest = read_newest(connection)
     book = load(connection, commands)
-    results = settle(book, commands, now_ms)
+    at_ms = moment(newest, now_ms)
+    results = settle(book, commands, at_ms)
     if not book.journal:
         connection.execute("ROLLBACK")
         return results
-    save(connection, book, now_ms)
+    save(connection, book, newest, at_ms)
     try:
         connection.execute("COMMIT")
     except Exception as error:

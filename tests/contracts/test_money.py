@@ -263,7 +263,7 @@ async def test_refunds_wait_in_the_order_in_which_they_were_decided(shop: Store)
     await settle(shop, b.start_purchase(purchase="q", provider="stripe"))
     bought = ("p01", "p02", "p04", "q")
     await settle(shop, *(b.settle_purchase(purchase) for purchase in bought))
-    for refund, purchase, at_ms in (("b", "p01", 1), ("a", "p01", 1), ("c", "p02", 0)):
+    for refund, purchase, at_ms in (("c", "p02", 50), ("b", "p01", 51), ("a", "p01", 51)):
         await settle(shop, b.refund_purchase(purchase, 5, refund), at_ms=NOW_MS + at_ms)
     await settle(shop, b.refund_purchase("p04", 5, "d"), b.refund_sent("d"))
     await settle(shop, b.refund_purchase("q", 5, "e"))
@@ -274,7 +274,7 @@ async def test_refunds_wait_in_the_order_in_which_they_were_decided(shop: Store)
         return [(refund.id, purchase.id) for refund, purchase in found]
 
     assert await waiting("sandbox") == [("c", "p02"), ("a", "p01"), ("b", "p01")]
-    assert await waiting("sandbox", (NOW_MS + 1, "a")) == [("b", "p01")]
+    assert await waiting("sandbox", (NOW_MS + 51, "a")) == [("b", "p01")]
     assert await waiting("sandbox", None, 1) == [("c", "p02")]
     assert await waiting("stripe") == [("e", "q")]
 

@@ -389,3 +389,19 @@ async def test_what_was_settled_is_there_when_the_books_are_opened_again(address
     assert await second.balances(["ada"]) == Balances(4, {"ada": 999})
     assert (await second.settle([gift("ada")], NOW_MS))[0].events[0].seq == 2
     await second.close()
+
+
+async def test_a_batch_is_not_before_the_one_before_it(show: Store) -> None:
+    """A node whose clock is a little behind, or that waited, does not turn time back."""
+    for step_ms in (0, 5_000, 3_000, 4_999, 6_000):
+        await show.settle([gift("ada")], NOW_MS + step_ms)
+    rows, _ = await show.statement("ada", None, 5)
+    assert [row.at_ms - NOW_MS for row in rows] == [6_000, 5_000, 5_000, 5_000, 0]
+    assert [json.loads(row.outcome)["at_ms"] for row in rows] == [row.at_ms for row in rows]
+
+
+async def test_a_clock_that_was_wrong_is_not_waited_for(show: Store) -> None:
+    for at_ms in (NOW_MS + 60_001, NOW_MS, NOW_MS + 60_000, NOW_MS):
+        await show.settle([gift("ada")], at_ms)
+    rows, _ = await show.statement("ada", None, 4)
+    assert [row.at_ms - NOW_MS for row in rows] == [60_000, 60_000, 0, 60_001]

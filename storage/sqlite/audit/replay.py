@@ -17,7 +17,7 @@ from rules.rows import JournalRow
 from rules.settle import settle
 from storage.audit import Batch, Wrong, check_chain
 from storage.sqlite.migrations import migrate
-from storage.sqlite.rows import load, save
+from storage.sqlite.rows import load, read_newest, save
 from storage.tables import TABLES, Table
 
 
@@ -83,7 +83,7 @@ def _settle_again(connection: sqlite3.Connection, replica: sqlite3.Connection) -
             asked = [read_command(row.body, row.said) for row in batch.rows]
             book = load(replica, asked)
             settle(book, asked, batch.at_ms)
-            save(replica, book, batch.at_ms)
+            save(replica, book, read_newest(replica), batch.at_ms)
             number = batch.rows[-1].id
     except Wrong:
         raise
