@@ -16,6 +16,7 @@ import websockets
 
 import storage
 from kit.servers.serving import BACKEND, Client, ServerProcess, token
+from kit.waiting import PATIENCE_S
 
 PAGE = Path(__file__).parent.parent / "docs" / "story.md"
 PEOPLE = ("ann", "cleo", "dora")
@@ -39,7 +40,7 @@ class Story:
         self.text = START
         self._flags = {"payout-minimum-millidiamonds": 100_000}
         self.server = ServerProcess(folder, **self._flags, **{"hold-days": 7})
-        self.http = httpx.AsyncClient(base_url=self.server.url, timeout=20)
+        self.http = httpx.AsyncClient(base_url=self.server.url, timeout=PATIENCE_S)
         self.purchase = ""
         self._names: dict[str, str] = {}
 

@@ -12,6 +12,7 @@ import httpx
 
 import storage
 from kit.servers.serving import BACKEND
+from kit.waiting import PATIENCE_S
 from largesse_client.messages import Gift
 from reliability.load import COINS, ROOM, Ack, Load, Watcher
 
@@ -29,7 +30,7 @@ class Entry(NamedTuple):
 def read_log(url: str, after: int = 0) -> list[Entry]:
     """The raw log behind `after`, which has to go on with no gap."""
     entries: list[Entry] = []
-    with httpx.Client(base_url=url, headers=BACKEND, timeout=20) as http:
+    with httpx.Client(base_url=url, headers=BACKEND, timeout=PATIENCE_S) as http:
         while True:
             start = after + len(entries)
             path = f"/v1/rooms/{ROOM}/events?after={start}&limit={PAGE}"
@@ -101,7 +102,7 @@ def check_wallets(load: Load, log: list[Entry], url: str) -> None:
     spent: Counter[str] = Counter()
     for entry in log:
         spent[entry.user] += entry.coins
-    with httpx.Client(base_url=url, headers=BACKEND, timeout=20) as http:
+    with httpx.Client(base_url=url, headers=BACKEND, timeout=PATIENCE_S) as http:
         found = {
             user: http.get(f"/v1/users/{user}/wallet").raise_for_status().json()["coins"]
             for user in load.users

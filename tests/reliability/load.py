@@ -16,6 +16,7 @@ from typing import NamedTuple
 import websockets
 
 from kit.servers.serving import API_KEY, token
+from kit.waiting import PATIENCE_S
 from largesse_client import Backend
 from largesse_client.messages import (
     Accepted,
@@ -36,7 +37,6 @@ ROOM = "stage"
 GIFTS = ("spark", "leaf", "biscuit", "kite", "note")
 COINS = 10_000_000
 """Each gifter's wallet: more than any of these tests can spend, so that a refusal is a bug."""
-JOIN_S_MAX = 10.0
 FOREVER = 2**53
 EVENTS = '{"type":"events"'
 GONE = (websockets.WebSocketException, OSError, TimeoutError, EOFError)
@@ -66,7 +66,7 @@ async def connection(url: str, user: str) -> AsyncIterator[websockets.ClientConn
         compression=None,
         max_size=None,
         ping_interval=None,
-        open_timeout=JOIN_S_MAX,
+        open_timeout=PATIENCE_S,
         close_timeout=0.5,
     ) as socket:
         yield socket
@@ -74,7 +74,7 @@ async def connection(url: str, user: str) -> AsyncIterator[websockets.ClientConn
 
 async def join(socket: websockets.ClientConnection, resume: ResumePoint | None = None) -> Joined:
     await socket.send(encode(Join(room=ROOM, resume=resume)).decode())
-    async with asyncio.timeout(JOIN_S_MAX):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             message = decode(str(await socket.recv()).encode())
             if isinstance(message, Joined):
@@ -89,6 +89,7 @@ class Gifter:
         self.user = user
         self.name = name
         self.waiting: dict[str, Gift] = {}
+        self.joined = False
         self._in_flight = in_flight
         self._made = 0
         self._again: list[str] = []
@@ -98,6 +99,7 @@ class Gifter:
         with contextlib.suppress(*GONE):
             async with connection(url, self.user) as socket:
                 await join(socket)
+                self.joined = True
                 self._again = list(self.waiting)
                 while await self._send(socket):
                     self._hear(str(await socket.recv()))
@@ -224,6 +226,11 @@ class Load:
     def life(self) -> int:
         return len(self.heads) - 1
 
+    def everybody_is_in(self) -> bool:
+        """Whether all have joined at least once."""
+        followed = all(watcher.ledger.started for watcher in self.watchers)
+        return followed and all(gifter.joined for gifter in self.gifters)
+
     def answered(self, gifter: Gifter, key: str) -> None:
         if gifter.waiting.pop(key, None) is None:
             self.surprises.append(f"{gifter.name}: a second answer for {key}")
@@ -244,7 +251,7 @@ class Load:
             for one in (*self.watchers, *self.gifters):
                 tasks.create_task(one.live(url))
 
-    async def finish(self, url: str, within_s: float = 20.0) -> None:
+    async def finish(self, url: str, within_s: float = PATIENCE_S) -> None:
         """Get an answer for every gift, then let every viewer see the log's end."""
         self.ending = True
         async with asyncio.timeout(within_s):

@@ -17,6 +17,7 @@ import pytest
 
 from kit.servers.serving import ServerProcess, server_process
 from kit.servers.tools import strace
+from kit.waiting import PATIENCE_S, until
 from reliability import tracing
 from reliability.books import check_after_kill, check_at_the_end, read_log
 from reliability.load import Load, Say, wait_for
@@ -24,7 +25,6 @@ from reliability.load import Load, Say, wait_for
 pytestmark = pytest.mark.deep
 
 FLAGS = {"gift-rate": 100_000, "gift-burst": 100_000, "message-rate": 10_000}
-REACHED_S_MAX = 10.0
 KILLED = -9
 
 KILL_POINTS = [
@@ -61,11 +61,11 @@ async def measure(books: Path, folder: Path) -> Counter[str]:
     try:
         server.start()
         living = asyncio.ensure_future(load.live(server.url))
-        await wait_for(living, 1.0)
+        await until(load.everybody_is_in)
         counted = tracing.count_calls(log)
     finally:
         server.kill()
-    await wait_for(living, REACHED_S_MAX)
+    await wait_for(living, PATIENCE_S)
     return counted
 
 
@@ -106,7 +106,8 @@ class Scene:
         self.traced: ServerProcess | None = None
 
     async def meet(self, call: str, fault: str, number: int, *, last: int = 0) -> int | None:
-        """Load until the fault has ended the server; its exit code, None when it lives on."""
+        """Load until the fault has ended the server; its exit code. With `last`, the fault may end
+        by itself; None when somebody was refused and the server lives on a second later."""
         self.tally.points[f"{call}:{fault}"] += 1
         at = self.prepared.baseline[call]
         when = f"{at + number}..{at + last}" if last else f"{at + number}"
@@ -116,11 +117,13 @@ class Scene:
         await asyncio.to_thread(self.traced.start)
         assert self.traced.process is not None
         living = asyncio.ensure_future(self.load.live(self.traced.url))
-        if not await wait_for(living, 2.0 if last else REACHED_S_MAX):
+        if last:
+            await until(lambda: living.done() or bool(self.load.refusals))
+        if not await wait_for(living, 1.0 if last else PATIENCE_S):
             self.traced.kill()
-            assert await wait_for(living, REACHED_S_MAX)
+            assert await wait_for(living, PATIENCE_S)
             return None
-        return await asyncio.to_thread(self.traced.process.wait, REACHED_S_MAX)
+        return await asyncio.to_thread(self.traced.process.wait, PATIENCE_S)
 
     async def check(self) -> None:
         """Start on what is left, without strace: compare, send again, compare all of it."""

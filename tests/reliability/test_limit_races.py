@@ -21,6 +21,7 @@ import websockets
 from kit.building.buying import HOOK, signed
 from kit.servers.http_asking import bearer
 from kit.servers.serving import BACKEND, ServerProcess
+from kit.waiting import PATIENCE_S
 from reliability.books import check_audit
 from reliability.load import ROOM, connection, join
 from server.payments import Paid
@@ -33,7 +34,6 @@ PRICE = 5
 FITTING = 37
 LIMIT = FITTING * PRICE + PRICE - 1
 """Room for 37 gifts of 5 coins, and not quite for one more."""
-ANSWER_S_MAX = 30.0
 FLAGS = {
     "gift-rate": 1_000_000,
     "gift-burst": 1_000_000,
@@ -56,7 +56,7 @@ class Race:
         wish = {"type": "gift", "room": ROOM, "gift": "note"}
         texts = [json.dumps(wish | {"key": key}) for key in keys]
         await asyncio.gather(*(s.send(t) for s, t in zip(self.sockets, texts, strict=True)))
-        async with asyncio.timeout(ANSWER_S_MAX):
+        async with asyncio.timeout(PATIENCE_S):
             pairs = zip(self.sockets, keys, strict=True)
             answers = await asyncio.gather(*(answer(s, key) for s, key in pairs))
         for one in answers:
@@ -88,7 +88,7 @@ async def answer(socket: websockets.ClientConnection, key: str) -> dict[str, Any
 @contextlib.asynccontextmanager
 async def race(url: str) -> AsyncIterator[Race]:
     async with (
-        httpx.AsyncClient(base_url=url, headers=BACKEND, timeout=20) as http,
+        httpx.AsyncClient(base_url=url, headers=BACKEND, timeout=PATIENCE_S) as http,
         contextlib.AsyncExitStack() as open_sockets,
     ):
         found = Race(http)

@@ -19,6 +19,7 @@ import pytest
 
 from kit.building.buying import HOOK, signed
 from kit.servers.serving import BACKEND, ServerProcess
+from kit.waiting import PATIENCE_S
 from reliability.books import check_audit
 from reliability.load import Say
 from server.payments import ChargedBack, Declined, Notification, Paid, RefundSeen
@@ -80,7 +81,7 @@ class Provider:
         saying, self.left, self.gone = self.left, [], False
         dice.shuffle(saying)
         limits = httpx.Limits(max_connections=AT_ONCE)
-        async with httpx.AsyncClient(base_url=self.url, limits=limits, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=self.url, limits=limits, timeout=PATIENCE_S) as http:
             turns = asyncio.Semaphore(AT_ONCE)
 
             async def say(said: Notification) -> None:
@@ -102,7 +103,7 @@ class Provider:
 
 
 async def make_orders(url: str, rounds: int) -> list[Order]:
-    async with httpx.AsyncClient(base_url=url, headers=BACKEND, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=url, headers=BACKEND, timeout=PATIENCE_S) as http:
         orders = []
         for number in range(rounds):
             for story in STORIES:
@@ -155,7 +156,7 @@ async def campaign(
 
 
 async def check_orders(url: str, orders: list[Order]) -> None:
-    async with httpx.AsyncClient(base_url=url, headers=BACKEND, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=url, headers=BACKEND, timeout=PATIENCE_S) as http:
 
         async def ask(path: str) -> dict[str, Any]:
             found: dict[str, Any] = (await http.get(f"/v1/{path}")).raise_for_status().json()

@@ -19,6 +19,7 @@ import pytest
 import websockets
 
 from kit.servers.serving import BACKEND, ServerProcess, server_process
+from kit.waiting import PATIENCE_S
 from reliability.books import check_audit
 from reliability.load import ROOM, connection, join
 
@@ -27,7 +28,6 @@ pytestmark = pytest.mark.deep
 CONNECTIONS = 1_000
 USER = "rita"
 OPENING_AT_ONCE = 50
-ANSWER_S_MAX = 30.0
 FLAGS = {
     "gift-rate": 1_000_000,
     "gift-burst": 1_000_000,
@@ -61,7 +61,7 @@ class Race:
         """Send wish n on socket n, all before anything is read; the answers in the same order."""
         texts = [json.dumps({"type": "gift", "room": ROOM} | wish) for wish in wishes]
         await asyncio.gather(*(s.send(t) for s, t in zip(self.sockets, texts, strict=True)))
-        async with asyncio.timeout(ANSWER_S_MAX):
+        async with asyncio.timeout(PATIENCE_S):
             pairs = zip(self.sockets, wishes, strict=True)
             return await asyncio.gather(*(answer(s, wish["key"]) for s, wish in pairs))
 
@@ -91,7 +91,7 @@ async def answer(socket: websockets.ClientConnection, key: str) -> dict[str, Any
 @contextlib.asynccontextmanager
 async def race(url: str) -> AsyncIterator[Race]:
     async with (
-        httpx.AsyncClient(base_url=url, headers=BACKEND, timeout=20) as http,
+        httpx.AsyncClient(base_url=url, headers=BACKEND, timeout=PATIENCE_S) as http,
         contextlib.AsyncExitStack() as open_sockets,
     ):
         found = Race(url, http)

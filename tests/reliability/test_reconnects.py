@@ -16,6 +16,7 @@ import pytest
 
 from kit.servers import children
 from kit.servers.serving import API_KEY, SECRET, ServerProcess
+from kit.waiting import PATIENCE_S
 from reliability.books import check_audit, check_watchers, read_log
 from reliability.load import ROOM, Load, Say, Watcher, wait_for
 
@@ -99,7 +100,7 @@ async def follow_more(load: Load, server: ServerProcess, seconds: float) -> None
     living = asyncio.ensure_future(load.live(server.url))
     assert not await wait_for(living, seconds)
     server.kill()
-    assert await wait_for(living, 10)
+    assert await wait_for(living, PATIENCE_S)
     await asyncio.to_thread(server.start)
 
 

@@ -17,6 +17,7 @@ from websockets.frames import Frame, Opcode
 
 from kit.servers.serving import Client, Live, live, token
 from kit.tables.contract_table import check_message, fits
+from kit.waiting import PATIENCE_S
 
 # --- a room of its own on a shared server --------------------------------------------------------
 
@@ -200,7 +201,7 @@ class RawSocket:
     async def say(self, *messages: dict[str, Any]) -> None:
         await self.send(*((Opcode.TEXT, json.dumps(message).encode()) for message in messages))
 
-    async def _more(self, within_s: float = 5.0) -> None:
+    async def _more(self, within_s: float = PATIENCE_S) -> None:
         async with asyncio.timeout(within_s):
             data = await asyncio.get_running_loop().sock_recv(self.sock, 65_536)
         if not data:

@@ -16,6 +16,7 @@ import pytest_asyncio
 from kit.servers.described import asking
 from kit.servers.http_asking import bearer, refused
 from kit.servers.serving import BACKEND, ServerProcess, live
+from kit.waiting import until
 from payments.stripe_stand_in import Answer, refusal, stripe_stand_in
 from reliability.books import check_audit
 from rules.commands import AttachCheckout, StartPurchase
@@ -116,12 +117,6 @@ async def paid(server, stripe, key="o1"):
     flat = session | {"payment_intent": session["payment_intent"]["id"]}
     assert (await tell(server, "checkout.session.completed", flat)).status_code == 200
     return made
-
-
-async def until(condition, within_s=5.0):
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 # --- buying --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from kit.waiting import until
 from server.duty import DUTY, LOOKS_PER_TTL, Duty, Term
 from storage import Lease, LeaseLost, Leases, Store, StoreBroken, StoreUnavailable, open_store
 
@@ -53,12 +54,6 @@ class Node:
             self.task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self.task
-
-
-async def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 async def some_looks() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import websockets
 
 from kit.servers.serving import Live, live, token
+from kit.waiting import until
 
 Check = Callable[[dict[str, Any]], None]
 
@@ -118,13 +119,6 @@ class Watcher:
         assert self.start + covered == self.seq
 
 
-async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
-    """Wait for a state of the server that no message tells of."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.001)  # not 0: a spinning loop starves the ledger's thread
-
-
 async def give(
     server: Live, user: str, count: int, kinds: tuple[str, ...] = ("spark",), at_once: int = 100
 ) -> int:
@@ -215,7 +209,7 @@ async def test_who_joins_in_the_middle_of_it_starts_right(checked: Check) -> Non
         watchers = [Watcher(server, f"w{n}", checked) for n in range(40)]
 
         async def come(watcher: Watcher, after: int) -> None:
-            await until(lambda: server.node.hub.halls["r"].room.head >= after, within_s=60)
+            await until(lambda: server.node.hub.halls["r"].room.head >= after)
             await watcher.follow(lambda: watcher.seq == 1_600)
 
         early = await server.join("early")

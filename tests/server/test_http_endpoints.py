@@ -12,6 +12,7 @@ from kit.building.earning import EARNS
 from kit.servers.http_asking import bearer, get, refused
 from kit.servers.receiving import receiving
 from kit.servers.serving import SECRET, live
+from kit.waiting import until
 from server.webhooks import TYPES, secret_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -44,12 +45,6 @@ async def hooks(stage):
         receiver.secret = made.json()["secret"]
         yield receiver
         await ask(stage, "DELETE", receiver.path)
-
-
-async def until(holds, within_s=5.0):
-    async with asyncio.timeout(within_s):
-        while not (await holds() if asyncio.iscoroutinefunction(holds) else holds()):
-            await asyncio.sleep(0.01)
 
 
 async def deliveries(stage, path, **query):

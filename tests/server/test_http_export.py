@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from kit.servers.http_asking import get, refused
+from kit.waiting import PATIENCE_S
 from server.api import people
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -24,7 +25,7 @@ async def gave(stage, gifts=30):
 
 
 async def done(stage):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while stage.server.context.exporting:
             gc.collect()
             await asyncio.sleep(0.01)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kit.building.builders import gift, grant
+from kit.waiting import PATIENCE_S
 from rules.outcomes import Granted, Refused
 from rules.results import Result
 from server.metrics import Metrics
@@ -67,7 +68,7 @@ class Bench:
         return task
 
     async def reaches(self, batches: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while len(self.store.batches) < batches:
                 await asyncio.sleep(0)
 

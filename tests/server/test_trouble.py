@@ -19,6 +19,7 @@ from websockets.frames import Close, Opcode
 import storage
 from kit.servers.described import asking
 from kit.servers.serving import BACKEND, Client, Live, ServerProcess, live, server_process
+from kit.waiting import PATIENCE_S, until
 
 
 def close_code(frames: list[tuple[int, bytes]]) -> int | None:
@@ -39,12 +40,6 @@ async def in_process(folder: Path, **flags: Any) -> AsyncIterator[ServerProcess]
         yield server
 
 
-async def until(condition: Any, within_s: float = 10.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
 # --- viewers who do not read ---------------------------------------------------------------------
 
 
@@ -60,7 +55,7 @@ async def test_who_does_not_read_is_closed_and_the_others_notice_nothing(raw) ->
         small_pipe(stuck)
         text = "x" * 200
         highest, slowest, number = 0, 0.0, 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while stuck in server.node.lobby.guests and stuck.session.phase.value != "closed":
                 began = time.monotonic()
                 number += 1
@@ -87,7 +82,7 @@ async def test_who_reads_a_byte_a_second_is_closed_too(raw) -> None:
         [stuck] = server.node.users.here["slow"].guests
         small_pipe(stuck)
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             number = 0
             while stuck.session.phase.value != "closed":
                 for _ in range(50):
@@ -307,7 +302,7 @@ async def test_a_disk_that_fails_stops_the_server_and_nobody_is_told_yes(tmp_pat
                 await ann.say(
                     type="gift", room="r", gift="spark", key=f"k{number}", message="m" * 200
                 )
-                accepted.append(await ann.hear("accepted", within_s=8))
+                accepted.append(await ann.hear("accepted"))
         code = ann.socket.close_code
         assert len(accepted) < 2_000 and code == 4003
         assert await asyncio.to_thread(server.process.wait, 20) == 1

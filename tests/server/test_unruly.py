@@ -4,6 +4,7 @@ import asyncio
 import json
 
 from kit.servers.serving import live
+from kit.waiting import PATIENCE_S
 
 UPGRADE_WITHOUT_KEY = (
     b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -40,7 +41,7 @@ async def test_who_is_far_above_the_rate_is_read_less() -> None:
         assert (await bob.gift("k1"))["type"] == "accepted"
         held = [c for c in server.node.lobby.guests if c._held_back]
         assert [c.identity.user for c in held] == ["loud"]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while held[0]._held_back:
                 await asyncio.sleep(0.02)
         await loud.ask("pong", "refused", type="ping")

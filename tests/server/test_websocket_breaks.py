@@ -10,6 +10,7 @@ import pytest
 from websockets.frames import Close, Opcode
 
 from kit.servers.serving import Client, live
+from kit.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,7 +52,7 @@ async def test_a_second_connection_does_not_double_the_rate():
         await one.socket.close()
         await two.socket.close()
         hub = server.node.hub
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             swept_ms = hub._swept_ms
             while hub._swept_ms == swept_ms or server.node.users.here["ann"].guests:
                 await asyncio.sleep(0.01)

@@ -15,6 +15,7 @@ import pytest
 import websockets
 
 from kit.servers.serving import API_KEY, SECRET, live, token
+from kit.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,7 +43,7 @@ async def hello_close_code(server: Any, **message: Any) -> int:
     async with websockets.connect(server.ws) as socket:
         await socket.send(json.dumps(message))
         with pytest.raises(websockets.ConnectionClosed):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await socket.recv()
         assert socket.close_code is not None
         return socket.close_code
@@ -192,7 +193,7 @@ async def test_a_user_may_have_so_many_connections():
         await server.connect("bob")
         await one.socket.close()
         await two.ask("pong", type="ping")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while len(server.node.users.here["ann"].guests) > 1:
                 await asyncio.sleep(0)
         await server.connect("ann")

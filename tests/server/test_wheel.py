@@ -2,6 +2,7 @@
 
 import asyncio
 
+from kit.waiting import PATIENCE_S
 from server.live.wheel import SLOTS, Wheel
 
 
@@ -62,6 +63,6 @@ async def test_it_turns_once_a_period() -> None:
     wheel: Wheel[str] = Wheel(50, lambda item: turned.set())
     wheel.add("ann")
     running = asyncio.create_task(wheel.run())
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_S):
         await turned.wait()
     running.cancel()

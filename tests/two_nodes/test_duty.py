@@ -1,13 +1,14 @@
 """Two servers on one ledger: chores and webhooks are done by one of them, and once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from kit.servers.receiving import Receiver, receiving
 from kit.servers.serving import Live
 from kit.servers.two import Nodes
+from kit.waiting import until
 from server.duty import DUTY
 from server.webhooks import worker
 from storage import Lease, Leases, Store, StoreUnavailable
@@ -28,15 +29,6 @@ async def started(nodes: Nodes, duty_ms: int = 60_000, store: Store | None = Non
 
 def on_duty(node: Live) -> bool:
     return node.node.webhooks is not None
-
-
-async def until(holds: Callable[[], bool | Awaitable[bool]], within_s: float = 20.0) -> None:
-    async with asyncio.timeout(within_s):
-        while True:
-            answer = holds()
-            if answer if isinstance(answer, bool) else await answer:
-                return
-            await asyncio.sleep(0.01)
 
 
 async def endpoint(node: Live, receiver: Receiver) -> None:
@@ -118,7 +110,7 @@ async def test_what_the_other_node_settles_is_told_within_seconds(
     await endpoint(two, receiver)
     ann = await two.join("ann")
     await ann.gift("g1")
-    await until(lambda: receiver.seqs("r") == [1], within_s=10)
+    await until(lambda: receiver.seqs("r") == [1])
 
 
 async def test_chores_are_done_by_one_node(nodes: Nodes) -> None:

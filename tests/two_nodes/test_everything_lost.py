@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from kit.building.builders import gift as gift_command
-from kit.servers.leaky import Pair, two_nodes, until
+from kit.servers.leaky import Pair, two_nodes
 from kit.servers.serving import Client, Live
+from kit.waiting import until
 
 GIFTERS = ("ann", "bob", "both")
 GIFTS = 40
@@ -49,7 +50,7 @@ class Viewer:
 
     async def watch(self) -> None:
         while True:
-            self.take(await self.client.hear(*ANYTHING, within_s=60))
+            self.take(await self.client.hear(*ANYTHING))
 
 
 ANYTHING = (
@@ -118,7 +119,7 @@ async def test_what_is_shown_ends_as_what_is_booked(seed: int) -> None:
                     doing.create_task(give(pair, both, "both", rng))
                     doing.create_task(run_the_room(pair, rng))
                     doing.create_task(come_and_go(pair, rng))
-            await until(lambda: the_last_gifts_are_answered(everyone), within_s=60)
+            await until(lambda: the_last_gifts_are_answered(everyone))
             await settled_down(pair, everyone)
             for task in watching:
                 task.cancel()

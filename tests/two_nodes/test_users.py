@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from kit.building.builders import grant as grant_command
-from kit.servers.leaky import Pair, two_nodes, until
+from kit.servers.leaky import Pair, two_nodes
 from kit.servers.serving import Client, token
+from kit.waiting import until
 from server.live.letters import Asked, Gave, Here, Wallet, user_channel, write_letter
 
 
@@ -149,7 +150,7 @@ async def test_a_gift_on_one_node_is_told_to_the_same_users_connections_on_the_o
         await pair.one.grant("ann", 100)
         a, b = await both(pair)
         answer = await a.gift("k1")
-        told = await b.hear("balance", within_s=20)
+        told = await b.hear("balance")
         assert (told["balance_coins"], told["reason"]) == (answer["balance_coins"], "gift")
         await pair.one.http.get("/healthz")
         assert not [m for m in a.heard if m["type"] == "balance"], "it had it in its answer"
@@ -162,7 +163,7 @@ async def test_who_joins_another_room_later_is_shown_the_balance_of_the_books() 
         a, b = await both(pair)
         for number in range(3):
             await a.gift(f"k{number}")
-        while (await b.hear("balance", within_s=20))["balance_coins"] != 97:
+        while (await b.hear("balance"))["balance_coins"] != 97:
             pass
         joined = await b.ask("joined", type="join", room="s")
         assert joined["balance_coins"] == await wallet(pair) == 97
@@ -173,7 +174,7 @@ async def test_coins_granted_through_a_node_where_the_user_is_not_are_told() -> 
         ann = await pair.two.join("ann")
         await until(lambda: pair.two.node.users.here["ann"].listening)
         await pair.one.grant("ann", 25)
-        told = await ann.hear("balance", within_s=20)
+        told = await ann.hear("balance")
         assert (told["balance_coins"], told["reason"]) == (25, "grant")
 
 
@@ -182,9 +183,9 @@ async def test_a_balance_that_was_not_told_is_found_with_a_heartbeat() -> None:
         ann = await pair.two.join("ann")
         pair.from_one.lose = lambda letter: isinstance(letter, Wallet)
         await pair.one.grant("ann", 25)
-        assert (await ann.hear("balance", within_s=20))["balance_coins"] == 25
+        assert (await ann.hear("balance"))["balance_coins"] == 25
         await pair.store.settle([grant_command("ann", 5)], int(time.time() * 1000))
-        assert (await ann.hear("balance", balance_coins=30, within_s=20))["reason"] == "found"
+        assert (await ann.hear("balance", balance_coins=30))["reason"] == "found"
 
 
 async def test_an_older_balance_that_comes_later_is_not_shown() -> None:
@@ -224,7 +225,7 @@ async def test_a_reminder_reaches_the_user_wherever_they_watch() -> None:
             await a.gift(f"k{number}")
         for client in (a, b):
             notices = [m for m in client.heard if m["type"] == "notice"]
-            notice = notices[0] if notices else await client.hear("notice", within_s=20)
+            notice = notices[0] if notices else await client.hear("notice")
             assert notice["details"] == {"percent": 50, "limit_coins": 10, "spent_coins": 5}
 
 
@@ -237,7 +238,7 @@ async def test_who_is_erased_is_shown_on_no_node_any_more(lost: bool) -> None:
         await pair.one.grant("ann", 100)
         ann, bob = await pair.one.join("ann"), await pair.two.join("bob")
         await ann.gift("k1")
-        await bob.hear("events", within_s=20)
+        await bob.hear("events")
         if lost:
             said = iter(range(100))
             pair.from_one.lose = lambda letter: next(said) < 2

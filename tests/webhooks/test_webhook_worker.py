@@ -9,6 +9,7 @@ from standardwebhooks import Webhook
 
 from kit.building.builders import gift, grant, open_room
 from kit.servers.receiving import SECRET, Receiver, Rig, receiving
+from kit.waiting import PATIENCE_S
 from server.webhooks import secret_of, worker
 from server.webhooks.signing import OVERLAP_MS
 from storage import StoreBroken, StoreUnavailable
@@ -342,7 +343,7 @@ async def test_books_in_doubt_end_the_worker(rig: Rig, receiver: Receiver) -> No
     rig.endpoint(receiver.url, since=SINCE)
     rig.store._broken = True
     with pytest.raises(ExceptionGroup) as ended:
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(PATIENCE_S):
             await rig.worker.run()
     assert ended.group_contains(StoreBroken)
     rig.store._broken = False

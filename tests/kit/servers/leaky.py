@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, NamedTuple
 
 from fanout import Fanout, LocalBus, Receiver
 from kit.servers.described import asking
 from kit.servers.serving import BACKEND, Client, Live, settings
+from kit.waiting import PATIENCE_S
 from server.app import serving
 from server.live.letters import AnyLetter, read_letter
 from storage import Store, open_store
@@ -98,16 +99,9 @@ async def two_nodes(**changed: Any) -> AsyncIterator[Pair]:
         await store.close()
 
 
-async def until(holds: Callable[[], bool | Awaitable[bool]], within_s: float = 20.0) -> None:
-    async with asyncio.timeout(within_s):
-        while True:
-            answer = holds()
-            if answer if isinstance(answer, bool) else await answer:
-                return
-            await asyncio.sleep(0.01)
-
-
-async def frames_until(client: Client, seq: int, within_s: float = 20.0) -> list[dict[str, Any]]:
+async def frames_until(
+    client: Client, seq: int, within_s: float = PATIENCE_S
+) -> list[dict[str, Any]]:
     """Frames up to this seq, checked to hang together."""
     while not any(m["type"] == "events" and m["last"] >= seq for m in client.heard):
         await client.hear("events", within_s=within_s)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from kit.waiting import PATIENCE_S
 from rules.commands import AnyCommand
 from rules.results import Result
 from rules.rows import Endpoint
@@ -200,7 +201,9 @@ class Rig:
         self.now_ms += ms
         self.worker.nudge()
 
-    async def until(self, holds: Callable[[], bool | Awaitable[bool]], within_s: float = 4) -> None:
+    async def until(
+        self, holds: Callable[[], bool | Awaitable[bool]], within_s: float = PATIENCE_S
+    ) -> None:
         async with asyncio.timeout(within_s):
             while True:
                 answer = holds()

@@ -20,6 +20,7 @@ import websockets
 
 from kit.servers import children
 from kit.servers.described import asking
+from kit.waiting import PATIENCE_S
 from largesse_client import make_token
 from server.app import running
 from server.settings.table import Settings
@@ -66,7 +67,9 @@ class Client:
     async def say(self, **message: Any) -> None:
         await self.socket.send(json.dumps(message))
 
-    async def hear(self, *types: str, within_s: float = 5.0, **fields: Any) -> dict[str, Any]:
+    async def hear(
+        self, *types: str, within_s: float = PATIENCE_S, **fields: Any
+    ) -> dict[str, Any]:
         """The next message of one of these types with these fields; others are kept in `heard`."""
         async with asyncio.timeout(within_s):
             while True:
@@ -85,7 +88,7 @@ class Client:
         await self.say(**wish)
         return await self.hear("accepted", "refused", key=key)
 
-    async def closed(self, within_s: float = 5.0) -> int:
+    async def closed(self, within_s: float = PATIENCE_S) -> int:
         """Wait until the server closes; the code."""
         async with asyncio.timeout(within_s):
             with contextlib.suppress(websockets.ConnectionClosed):
