@@ -17,6 +17,7 @@ from rules.refusals import RefusalCode
 from rules.results import Result, refuse
 from rules.settle import settle
 from storage.saving import moment
+from storage.sqlite.moment import one_moment
 from storage.sqlite.rows import Connection, load, read_newest, save
 from storage.store import StoreBroken, StoreUnavailable
 
@@ -62,13 +63,13 @@ def settle_batch(
     return results
 
 
-def dry_run(connection: Connection, commands: Sequence[AnyCommand], now_ms: int) -> list[Result]:
+def dry_run(
+    connection: sqlite3.Connection, commands: Sequence[AnyCommand], now_ms: int
+) -> list[Result]:
     """What settling would answer now; the book is thrown away. A connection that reads will do."""
-    connection.execute("BEGIN")
-    try:
-        return settle(load(connection, commands), commands, now_ms)
-    finally:
-        connection.execute("ROLLBACK")
+    with one_moment(connection):
+        at_ms = moment(read_newest(connection), now_ms)
+        return settle(load(connection, commands), commands, at_ms)
 
 
 def settle_or_bisect(

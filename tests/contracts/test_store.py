@@ -405,3 +405,18 @@ async def test_a_clock_that_was_wrong_is_not_waited_for(show: Store) -> None:
         await show.settle([gift("ada")], at_ms)
     rows, _ = await show.statement("ada", None, 4)
     assert [row.at_ms - NOW_MS for row in rows] == [60_000, 60_000, 0, 60_001]
+
+
+async def test_a_dry_run_answers_as_settling_would_and_leaves_nothing(show: Store) -> None:
+    await show.settle([gift("ada", "cake")], NOW_MS)
+    asked = [gift("ada", "lion", key="k"), retract("r1:1"), gift("ada", "lion"), gift("eve")]
+    before = await show.room("r1", 9), await show.wallet("ada"), await show.balances(["ada"])
+    tried = await show.dry_run(asked, NOW_MS - 1)
+    assert await show.dry_run(asked, NOW_MS - 1) == tried, "no key was spent"
+    assert before == (
+        await show.room("r1", 9),
+        await show.wallet("ada"),
+        await show.balances(["ada"]),
+    )
+    assert await show.settle(asked, NOW_MS - 1) == tried
+    assert [result.replayed for result in await show.dry_run(asked[:2], NOW_MS)] == [True, True]

@@ -1,11 +1,17 @@
 """Forgetting a person: the name and the words go, the books stay and still prove themselves."""
 
+import json
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from kit.building import builders
 from kit.building.ledgers import book, codes, dump, new_ledger
+from kit.building.whole_history import whole_history
+from rules.events import forget
 from storage.sqlite.audit.checks import audit_connection
 from storage.sqlite.settle import checkpoint
 
@@ -98,3 +104,46 @@ def test_forgetting_is_the_only_thing_that_can_happen_to_history(change: str) ->
     book(ledger, builders.gift("ada", "cake", **said()))
     with pytest.raises(Exception, match="history is never changed"):
         ledger.execute(change)
+
+
+LINES = {"gift", "gift_retracted", "gift_hidden", "room_closed"}
+
+
+def test_what_is_forgotten_is_what_the_rules_forget_in_every_kind_of_line() -> None:
+    """The SQL that goes through a person's lines at once, beside `rules.events.forget`."""
+    with closing(whole_history()) as ledger:
+        kinds = {kind for (kind,) in ledger.execute("SELECT DISTINCT kind FROM event")}
+        assert kinds == LINES
+        givers = "SELECT DISTINCT body ->> 'sender' FROM command WHERE kind = 'gift'"
+        forgotten: Counter[str] = Counter()
+        for (user,) in ledger.execute(givers).fetchall():
+            theirs = lines_of(ledger, user)
+            before = {(row[0], row[1]): row for row in dump(ledger)["event"]}
+            book(ledger, builders.erase(user))
+            for row in dump(ledger)["event"]:
+                old = before[row[0], row[1]]
+                expected = forget(old[6]) if (row[0], row[1]) in theirs else old[6].encode()
+                assert json.dumps(json.loads(row[6])) == json.dumps(json.loads(expected)), row
+                assert row[:6] == old[:6]
+                forgotten[row[3]] += row[6] != old[6]
+        assert forgotten["gift"] > 3 and forgotten["gift_retracted"] > 0
+        assert forgotten.keys() == LINES and not forgotten["room_closed"] + forgotten["gift_hidden"]
+        assert [check for check in audit_connection(ledger).checks if not check.ok] == []
+
+
+def lines_of(ledger: sqlite3.Connection, user: str) -> set[tuple[str, int]]:
+    """The lines that a person's gifts added, and those that took them back."""
+    given = {
+        (room, seq)
+        for room, seq in ledger.execute(
+            "SELECT e.room, e.seq FROM event AS e JOIN command AS c ON c.id = e.command"
+            " WHERE e.kind = 'gift' AND c.body ->> 'sender' = ? AND c.actor = 'user:' || ?",
+            (user, user),
+        )
+    }
+    taken = {
+        (room, seq)
+        for room, gift_seq, kind, seq in ledger.execute("SELECT * FROM mark")
+        if kind == "retracted" and (room, gift_seq) in given
+    }
+    return given | taken
