@@ -7,6 +7,7 @@ carries an idempotency key, so that a command whose answer was lost can be repea
 and happens once.
 """
 
+import asyncio
 import os
 import sys
 import tempfile
@@ -15,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
-from urllib.parse import quote
 
 import typer
 from typer.core import TyperCommand
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import httpx
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-TIMEOUT_S = 30.0  # a busy ledger answers `busy` long before
 FILE_TIMEOUT_S = 300.0  # ten thousand lines, or a user's whole history, take their time
 PAGE_MAX = 200  # the API's own limit
 LIST_MAX = 100_000  # rows that a person or a script wants at once
@@ -65,19 +64,6 @@ class Found(NamedTuple):
 
     items: list[dict[str, Any]]
     cursor: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One question to the server. A `file` of this type goes in place of a `body` of JSON."""
-
-    method: str
-    path: str
-    body: Mapping[str, object] | None = None
-    file: bytes | None = None
-    file_type: str = ""
-    params: Mapping[str, str] | None = None
-    timeout_s: float = TIMEOUT_S
 
 
 # --- the options that verbs share ---------------------------------------------------------------
@@ -221,31 +207,29 @@ def _key(given: str | None) -> str:
 
 def at(*parts: object) -> str:
     """The path of these parts, whatever characters an id has."""
-    segments = [quote(str(part), safe="") for part in parts]
-    if "" in segments:
+    from largesse_client.http.asking import at as path_of
+
+    try:
+        return path_of(*parts)
+    except ValueError:
         fail(WRONG_USE, "An id must not be empty.")
-    # Dots by themselves would be resolved on the way, and name something else.
-    return "/v1/" + "/".join(s if s.strip(".") else s.replace(".", "%2E") for s in segments)
 
 
 def get(remote: Remote, path: str, **params: str | None) -> dict[str, Any]:
     """The answer to a question."""
-    return ask(remote, Request(method="GET", path=path, params=_given(params)))
+    return _object(remote, _ask(remote, "GET", path, params=params))
 
 
 def change(
     remote: Remote, method: str, path: str, body: Mapping[str, object] | None = None
 ) -> dict[str, Any]:
     """The answer to a request that changes something."""
-    return ask(remote, Request(method=method, path=path, body=body))
+    return _object(remote, _ask(remote, method, path, body=body))
 
 
 def fetch(remote: Remote, path: str, file_type: str, **params: str | None) -> bytes:
     """An answer that is a file of this type."""
-    request = Request(method="GET", path=path, params=_given(params), timeout_s=FILE_TIMEOUT_S)
-    response = _respond(remote, request)
-    if not response.is_success:
-        _answer(remote, response)
+    response = _ask(remote, "GET", path, params=params, timeout_s=FILE_TIMEOUT_S)
     if response.headers.get("Content-Type", "").partition(";")[0].strip() != file_type:
         stranger(remote)
     return response.content
@@ -253,10 +237,8 @@ def fetch(remote: Remote, path: str, file_type: str, **params: str | None) -> by
 
 def post_file(remote: Remote, path: str, file: bytes, file_type: str) -> dict[str, Any]:
     """The answer to a file."""
-    return ask(
-        remote,
-        Request(method="POST", path=path, file=file, file_type=file_type, timeout_s=FILE_TIMEOUT_S),
-    )
+    more = {"body": file, "file_type": file_type, "timeout_s": FILE_TIMEOUT_S}
+    return _object(remote, _ask(remote, "POST", path, **more))
 
 
 def listed(remote: Remote, path: str, limit: int, **params: str | None) -> Found:
@@ -278,69 +260,56 @@ def listed(remote: Remote, path: str, limit: int, **params: str | None) -> Found
     return Found(found[:limit], cursor)
 
 
-def ask(remote: Remote, request: Request) -> dict[str, Any]:
-    """The server's answer; every other end of the question ends the command with its exit code."""
-    return _answer(remote, _respond(remote, request))
-
-
-def stranger(remote: Remote) -> NoReturn:
+def stranger(remote: Remote, what: str = "") -> NoReturn:
     """Ends the command: what answers there is not largesse."""
-    fail(UNREACHABLE, f"{remote.url} does not answer as largesse does; check --url.")
+    sentence = f"{remote.url} does not answer as largesse does{what}; check --url.{remote.again}"
+    fail(UNREACHABLE, sentence)
 
 
-def _given(params: Mapping[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in params.items() if value is not None}
+def _ask(remote: Remote, method: str, path: str, **more: Any) -> "httpx.Response":
+    """The server's answer; every other end of the question ends the command with its exit code.
 
-
-def _respond(remote: Remote, request: Request) -> "httpx.Response":
-    # Here, not at the top: httpx takes longer to load than the rest of the command line.
+    It is asked once: whoever types a command sees that the server is busy, and decides.
+    """
+    # Here, not at the top: the client library takes longer to load than the command line.
     import httpx
 
-    headers = {"Authorization": f"Bearer {remote.secret}", "Accept": "application/json, */*"}
-    if remote.key is not None and request.method != "GET":
-        headers["Idempotency-Key"] = remote.key
-    if request.file is not None:
-        headers["Content-Type"] = request.file_type
+    from largesse_client.http import asking as client
+
+    _check_address(remote.url)
+    key = None if method == "GET" else remote.key
+    request = client.Request(method=method, path=path, key=key, **more)
     # A proxy from the environment is for the world outside, never for this machine.
     here = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
-    url = remote.url
+
+    async def once() -> httpx.Response:
+        async with httpx.AsyncClient(mounts=here) as http:
+            return await client.Asking(remote.url, remote.secret, http, tries=1).ask(request)
+
     try:
-        with httpx.Client(base_url=_base(url), timeout=request.timeout_s, mounts=here) as client:
-            return client.request(
-                request.method,
-                request.path,
-                json=request.body,
-                content=request.file,
-                params=request.params,
-                headers=headers,
-            )
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        fail(UNREACHABLE, f"{url} could not be reached ({error}); is the server running there?")
-    except (httpx.TransportError, httpx.DecodingError) as error:
-        fail(UNREACHABLE, f"{url} did not answer ({type(error).__name__}).{remote.again}")
+        return asyncio.run(once())
+    except client.ApiError as error:
+        if error.code.startswith("http_"):
+            stranger(remote, f" (HTTP {error.status})")
+        again = remote.again if error.retry == "same" else ""
+        fail(NO, f"{error.message} ({error.code}){again}")
+    except client.Unreachable as error:
+        if error.asked:
+            fail(UNREACHABLE, f"{remote.url} did not answer ({error}).{remote.again}")
+        fail(UNREACHABLE, f"{error}. Is the server running there?")
 
 
-def _answer(remote: Remote, response: "httpx.Response") -> dict[str, Any]:
+def _object(remote: Remote, response: "httpx.Response") -> dict[str, Any]:
+    from largesse_client import Unreadable
+    from largesse_client.http.asking import read
+
     try:
-        content = response.json()
-    except (ValueError, RecursionError):
-        content = {} if response.status_code == 204 else None
-    if response.is_success and isinstance(content, dict):
-        return content
-    error = content.get("error") if isinstance(content, dict) else None
-    if not isinstance(error, dict) or response.is_success:
-        status = response.status_code
-        fail(
-            UNREACHABLE,
-            f"{remote.url} does not answer as largesse does (HTTP {status}); check --url."
-            f"{remote.again}",
-        )
-    again = remote.again if error.get("retry") == "same" else ""
-    message = error.get("message") or "The server refused."
-    fail(NO, f"{message} ({error.get('code')}){again}")
+        return {} if response.status_code == 204 else read(response, dict[str, Any])
+    except Unreadable:
+        stranger(remote, f" (HTTP {response.status_code})")
 
 
-def _base(url: str) -> "httpx.URL":
+def _check_address(url: str) -> None:
     import httpx
 
     try:
@@ -349,7 +318,6 @@ def _base(url: str) -> "httpx.URL":
         parsed = httpx.URL("")
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         fail(WRONG_USE, f"--url {url} is not an address; write it like {DEFAULT_URL}.")
-    return parsed
 
 
 # --- printing and files -------------------------------------------------------------------------

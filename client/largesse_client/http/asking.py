@@ -35,9 +35,9 @@ Params = Mapping[str, str | int | bool | None]
 class ApiError(Exception):
     """The server's no.
 
-    `code` is one of the contract's, `message` a sentence for a person, `retry` is `fix`, `same` or
-    `new`, `status` the HTTP status. `request_id` finds it in the server's log; `key` is the
-    idempotency key that the request had.
+    `code` is one of the contract's (`http_502` when it was a proxy that spoke), `message` a
+    sentence for a person, `retry` is `fix`, `same` or `new`, `status` the HTTP status.
+    `request_id` finds it in the server's log; `key` is the idempotency key that the request had.
     """
 
     def __init__(
@@ -63,11 +63,12 @@ class ApiError(Exception):
 
 class Unreachable(Exception):
     """No answer came. A request that changes something may have been booked: ask again with its
-    `key` to learn the answer, and it happens once."""
+    `key` to learn the answer, and it happens once. Not so when it was never `asked`."""
 
-    def __init__(self, message: str, key: str | None = None) -> None:
+    def __init__(self, message: str, key: str | None = None, *, asked: bool = True) -> None:
         super().__init__(message)
         self.key = key
+        self.asked = asked
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -139,10 +140,13 @@ class Asking:
             last = attempt + 1 == self._tries
             try:
                 response = await self._once(request)
-            except httpx.TransportError as error:
-                if last or not _may_repeat(request, error):
-                    sentence = f"{self._url} cannot be reached: {error or type(error).__name__}"
-                    raise Unreachable(sentence, request.key) from error
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                asked = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                # Asking twice is asking once, with a key; who was never connected has not asked.
+                if last or (asked and request.method != "GET" and request.key is None):
+                    why = str(error) or type(error).__name__
+                    sentence = f"{self._url} cannot be reached: {why}"
+                    raise Unreachable(sentence, request.key, asked=asked) from error
                 await asyncio.sleep(wait_s("", attempt))
                 continue
             if response.is_success:
@@ -219,12 +223,6 @@ def api_error(response: httpx.Response, key: str | None = None) -> ApiError:
         request_id=said.request_id,
         key=key,
     )
-
-
-def _may_repeat(request: Request, error: httpx.TransportError) -> bool:
-    """Whether asking twice is asking once. Who was never connected has not asked at all."""
-    safe = request.method == "GET" or request.key is not None
-    return safe or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
 
 
 def wait_s(after: str, attempt: int) -> float:
