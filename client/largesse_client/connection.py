@@ -368,8 +368,8 @@ class Live:
         self._dropped = None
         code, reason, after_ms = BROKEN, "", 0
         try:
-            token = await self._fresh_token()
             async with asyncio.timeout(OPEN_TIMEOUT_S):
+                token = await self._fresh_token()
                 self._socket = await open_socket(
                     self._url,
                     additional_headers={"Authorization": f"Bearer {token}"},

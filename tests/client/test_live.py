@@ -18,6 +18,7 @@ from largesse_client import (
     Refused,
     RoomClosed,
     Unknown,
+    connection,
     make_token,
 )
 
@@ -267,6 +268,34 @@ async def test_a_bot_that_never_listens_gets_its_answers_and_is_told_what_it_mis
         while room.seq < 30:
             await asyncio.sleep(0.01)
         assert room.verified == 30
+
+
+async def test_joining_again_goes_on_where_it_was(server: Live) -> None:
+    async with connect(server) as ann, connect(server, "bob") as bob:
+        await ann.join(ROOM)
+        await bob.join(ROOM)
+        await ann.gift(room=ROOM, gift="spark")
+        await told(bob, GiftEvent)
+        again = await bob.join(ROOM)
+        assert isinstance(again, Joined) and again.recovered and again.seq == 1
+        await ann.gift(room=ROOM, gift="spark")
+        assert (await told(bob, GiftEvent)).seq == 2
+        room = bob.room(ROOM)
+        assert room is not None and room.mismatches == 0
+
+
+async def test_a_token_that_does_not_come_is_waited_for_no_longer_than_the_line(
+    server: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "OPEN_TIMEOUT_S", 0.05)
+
+    async def never() -> str:
+        await asyncio.Event().wait()
+        raise AssertionError("nothing sets it")
+
+    with pytest.raises(TimeoutError, match="cannot be reached"):
+        async with largesse.connect(server.url, never, open_within_s=0.5):
+            pytest.fail("it was let in")
 
 
 async def test_leaving_is_told_and_ends_the_frames(server: Live) -> None:
