@@ -115,6 +115,17 @@ async def test_a_revoked_token_is_refused_and_its_connections_are_closed_on_ever
     await other.ask("pong", type="ping")
 
 
+async def test_who_revokes_is_answered_when_it_holds_there(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_force, "LOOK_MS", 600_000)
+    one = await nodes.start()
+    headers = {"Authorization": f"Bearer {token('ann', jti='t1')}"}
+    assert (await one.http.get("/v1/users/ann/wallet", headers=headers)).status_code == 200
+    await revoke(one, jti="t1")
+    assert (await one.http.get("/v1/users/ann/wallet", headers=headers)).status_code == 401
+
+
 async def test_a_restart_forgets_no_revocation(nodes: Nodes) -> None:
     one = await nodes.start()
     await revoke(one, jti="t1", expires_ms=2**52)
