@@ -58,18 +58,6 @@ async def test_results_come_in_the_order_of_the_commands(show: Store) -> None:
     ]
 
 
-async def test_a_dry_run_answers_what_settling_then_answers_and_keeps_nothing(show: Store) -> None:
-    asked = [gift("ada"), gift("ada"), retract("r1:1"), gift("eve"), start_purchase("bob")]
-    tried = await show.dry_run(asked, NOW_MS)
-    assert await show.dry_run(asked, NOW_MS) == tried, "no key was spent, no number taken"
-    state = await show.room("r1", 5)
-    assert state is not None and (state.room.seq, state.recent) == (0, [])
-    assert (await show.balances(["ada"])).coins == {"ada": 1_000}
-    assert await show.settle(asked, NOW_MS) == tried
-    again_tried = await show.dry_run(asked[:1], NOW_MS)
-    assert again_tried[0].replayed and again_tried[0].outcome == tried[0].outcome
-
-
 async def test_dry_runs_and_settling_hold_each_other_up_in_no_order(show: Store) -> None:
     async with asyncio.TaskGroup() as tasks:
         trying = [tasks.create_task(show.dry_run([gift("ada")], NOW_MS)) for _ in range(10)]
