@@ -34,7 +34,7 @@ from server.api.context import Context
 from server.api.errors import ApiCode, ApiError
 from server.api.fields import ID, REASON_CHARACTERS_MAX
 from server.api.lists import Page
-from server.api.request import Asker, InContext, KeyHeader, idempotency_key
+from server.api.request import Asker, InContext, KeyHeader, checked_key
 from storage.export import iso, plain_cell
 
 PAGE = 1_000
@@ -215,7 +215,7 @@ async def take_results(
     """Take the bank's answer: JSON `{results: [{payout, paid, reference?}]}`, or text/csv with the
     columns payout, result (paid or failed) and reference. What contradicts the books moves nothing
     and goes to the suspense list. The same file again changes nothing."""
-    key = None if given is None else idempotency_key(given)
+    key = None if given is None else checked_key(given)
     kind = request.headers.get("Content-Type", "application/json").partition(";")[0].strip().lower()
     # In a thread: ten thousand lines would hold up a room's gifts for some frames.
     lines = await asyncio.to_thread(read_results, kind, await request.body())

@@ -80,7 +80,7 @@ def _page(row: Purchase, *, sandbox: bool, waiting: str = "pending") -> Response
         status=waiting if row.status == "pending" else row.status,
         sandbox=sandbox,
     )
-    return Response(html, media_type="text/html; charset=utf-8", headers=HEADERS)
+    return Response(html, media_type="text/html", headers=HEADERS)
 
 
 def _sandbox(context: Context) -> Sandbox:

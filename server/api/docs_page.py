@@ -48,7 +48,7 @@ async def asyncapi(state: State) -> Response[bytes]:
 async def docs_page(state: State, request: Request[Any, Any, Any]) -> Response[bytes]:
     """The HTTP API on one page, from its own description."""
     body = _kept(state, "docs", lambda: _page(request.app))
-    return Response(body, media_type="text/html; charset=utf-8", headers=HEADERS)
+    return Response(body, media_type="text/html", headers=HEADERS)
 
 
 def _page(app: Litestar) -> bytes:

@@ -1,5 +1,6 @@
 """How the API says no: one shape for every error, with a code, a sentence and what to do."""
 
+import re
 import secrets
 from enum import StrEnum
 from typing import Any, assert_never
@@ -8,6 +9,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.routes import HTTPRoute
 
 from protocol.codes import RETRY, Retry
 from rules.outcomes import Refused
@@ -115,6 +117,9 @@ def _books_status(code: RefusalCode) -> int:
 STATUS: dict[str, int] = {code.value: status_of(code) for code in (*RefusalCode, *ApiCode)}
 RETRY_AFTER_S = {"rate_limited": 1, "busy": 1, "unavailable": 2}
 
+PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""For all answers of the API: wallets, tokens and secrets are for no cache, and JSON is no page."""
+
 _BY_STATUS: dict[int, RefusalCode | ApiCode] = {
     400: ApiCode.MALFORMED,
     401: ApiCode.UNAUTHORIZED,
@@ -186,7 +191,9 @@ def error_response(
         code=code,
         request_id=error.request_id,
     )
-    headers = {"Retry-After": str(RETRY_AFTER_S[code])} if code in RETRY_AFTER_S else {}
+    headers = dict(PRIVATE)
+    if code in RETRY_AFTER_S:
+        headers["Retry-After"] = str(RETRY_AFTER_S[code])
     if code is ApiCode.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(ErrorBody(error), status_code=status, headers=headers)
@@ -210,11 +217,26 @@ def on_validation(
     return error_response(request, ApiCode.MALFORMED, sentence or str(error.detail), named or None)
 
 
-def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[ErrorBody]:
     if error.status_code >= 500:
         return on_unknown(request, error)
     code = _BY_STATUS.get(error.status_code, ApiCode.MALFORMED)
-    return error_response(request, code, str(error.detail), status=error.status_code)
+    answer = error_response(request, code, str(error.detail), status=error.status_code)
+    if error.status_code == 405:
+        answer.headers["Allow"] = ", ".join(_methods(request))
+    return answer
+
+
+def _methods(request: Request[Any, Any, Any]) -> list[str]:
+    """What may be asked at this path (RFC 9110, section 15.5.6)."""
+    found = {
+        method
+        for route in request.app.routes
+        if isinstance(route, HTTPRoute)
+        and re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path_format), request.url.path)
+        for method in route.methods
+    }
+    return sorted(found)
 
 
 def on_store_error(request: Request[Any, Any, Any], error: StoreError) -> Response[ErrorBody]:

@@ -28,7 +28,7 @@ DEMO_HOURS = 12
 
 def _page(name: str) -> Response[bytes]:
     body = STATIC.joinpath(name).read_bytes()
-    return Response(body, media_type="text/html; charset=utf-8", headers=HEADERS)
+    return Response(body, media_type="text/html", headers=HEADERS)
 
 
 @get("/", include_in_schema=False, guards=[anybody])

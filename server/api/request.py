@@ -40,18 +40,25 @@ def context_of(state: State) -> Context:
     return context
 
 
-def caller_of(request: Request[Caller, Any, Any]) -> Caller:
+# Each of these names the one before it. Litestar gives what does not depend on each other a task
+# of its own, in a task group: a tenth of a request's time for reading a header.
+
+
+def caller_of(request: Request[Caller, Any, Any], context: InContext) -> Caller:
     """Whom the route's guard let in."""
     return request.user
 
 
-def idempotency_key(given: KeyHeader = None) -> str:
+def idempotency_key(caller: Asker, given: KeyHeader = None) -> str:
     """The client's key, or one of ours: without a key each request is a wish of its own.
 
     Raises ApiError `malformed`.
     """
-    if given is None:
-        return f"http-{secrets.token_hex(16)}"
+    return f"http-{secrets.token_hex(16)}" if given is None else checked_key(given)
+
+
+def checked_key(given: str) -> str:
+    """A key that a client chose. Raises ApiError `malformed`."""
     if not 1 <= len(given) <= KEY_CHARACTERS_MAX or UNSEEN_CHARACTERS.search(given):
         sentence = f"`Idempotency-Key` must have 1 to {KEY_CHARACTERS_MAX} printable characters."
         raise ApiError(ApiCode.MALFORMED, sentence)

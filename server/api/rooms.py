@@ -184,7 +184,7 @@ async def show_board(
 async def show_catalogue(context: InContext) -> CatalogueBody:
     """The gifts that can be sent, as the books have them now."""
     catalogue = context.policy.catalogue
-    gifts = [shaped(CatalogueGift, gift) for gift in catalogue.gifts]
+    gifts = msgspec.convert(catalogue.gifts, list[CatalogueGift], from_attributes=True)
     return CatalogueBody(catalogue.version, catalogue.currency, gifts)
 
 

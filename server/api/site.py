@@ -1,13 +1,16 @@
 """The ASGI application: all routes, errors in one shape, OpenAPI, static files."""
 
-from litestar import Litestar, Router
+from typing import Any
+
+from litestar import Litestar, Response, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import CacheControlHeader, State
-from litestar.exceptions import HTTPException, ValidationException
-from litestar.handlers import HTTPRouteHandler
+from litestar.exceptions import HTTPException, NotFoundException, ValidationException
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
 from server.api import description, errors
+from server.api.access import Connection
 from server.api.bank_files import bank_router
 from server.api.body import StrictBody
 from server.api.checkout import CHECKOUT_PAGES
@@ -59,12 +62,26 @@ ROUTES: list[HTTPRouteHandler | Router] = [
 """Everything but static files. Each names its guard, which a test looks after."""
 
 
+def _private(answer: Response[Any]) -> Response[Any]:
+    """A page or a file may have said already how it wants to be kept."""
+    for name, value in errors.PRIVATE.items():
+        answer.headers.setdefault(name, value)
+    return answer
+
+
+async def _readable(connection: Connection, route: BaseRouteHandler) -> None:
+    """No file has such a name, and the operating system's functions refuse to look."""
+    if "\0" in connection.url.path:
+        raise NotFoundException("There is no such page.")
+
+
 def build_site(context: Context, version: str) -> Litestar:
     """Everything that is served over plain HTTP."""
     origins = list(context.settings.allowed_origins)
     static = create_static_files_router(
         path="/static",
         directories=[STATIC],
+        guards=[_readable],
         cache_control=CacheControlHeader(no_cache=True),
     )
     return Litestar(
@@ -73,6 +90,7 @@ def build_site(context: Context, version: str) -> Litestar:
         dependencies=DEPENDENCIES,
         dto=StrictBody,
         return_dto=None,
+        after_request=_private,
         exception_handlers={
             errors.ApiError: errors.on_api_error,
             StoreError: errors.on_store_error,

@@ -54,6 +54,20 @@ async def test_a_creator_is_not_the_backend(stage, path, body):
     refused(answer, 403, "forbidden")
 
 
+async def test_a_token_for_other_rooms_is_good_for_none_of_these(stage):
+    ann = await stage.join("ann", coins=5)
+    await stage.gift(ann, "k1")
+    elsewhere = bearer(stage.creator, role="creator", rooms=[f"{stage.room}-2"])
+    here = bearer(stage.creator, role="creator", rooms=[f"{stage.room}-2", stage.room])
+    for path, body in (
+        ("overlays", {"room": stage.room}),
+        (f"gifts/{stage.room}:1/hide", None),
+        (f"rooms/{stage.room}/close", None),
+    ):
+        refused(await post(stage, path, body, **elsewhere), 403, "forbidden")
+        assert (await post(stage, path, body, **here)).is_success, path
+
+
 async def test_a_wallet_is_for_its_owner_and_the_backend(stage):
     ann = stage.user("ann")
     for path in (f"users/{ann}/wallet", f"users/{ann}/statement"):
@@ -89,6 +103,25 @@ async def test_paths_and_methods_that_are_not_there(stage):
     refused(await http.get("/v1/grants"), 405, "method_not_allowed")
     refused(await http.delete(f"/v1/rooms/{stage.room}"), 405, "method_not_allowed")
     refused(await http.post("/demo/viewer"), 404, "not_found")
+    refused(await http.get("/static/%00"), 404, "not_found")
+    wrong = await http.delete(f"/v1/rooms/{stage.room}")
+    assert wrong.headers["Allow"] == "GET, OPTIONS"
+    both = await http.delete("/v1/rooms")
+    assert both.headers["Allow"] == "GET, OPTIONS, POST"
+
+
+async def test_no_cache_keeps_an_answer_and_no_browser_takes_it_for_a_page(stage):
+    answers = [
+        await get(stage, f"users/{stage.user('ann')}/wallet"),
+        await get(stage, "rooms/no"),
+        await post(stage, "overlays", {"room": stage.room}),
+        await get(stage, "users/ann/export"),
+    ]
+    for answer in answers:
+        assert answer.headers["Cache-Control"] == "no-store", answer.url
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    page = await stage.server.http.get("/")
+    assert page.headers["Cache-Control"] == "no-cache"
 
 
 async def test_every_error_has_its_own_request_id(stage):
@@ -134,7 +167,7 @@ async def test_the_api_describes_itself(server):
 @pytest.mark.parametrize("path", ["/", "/overlay"])
 async def test_pages_are_served_with_a_policy(server, path):
     page = await server.http.get(path)
-    assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
+    assert page.status_code == 200 and page.headers["content-type"] == "text/html; charset=utf-8"
     policy = page.headers["content-security-policy"]
     assert "default-src 'self'" in policy and "unsafe" not in policy
     assert page.headers["x-content-type-options"] == "nosniff"
