@@ -2,7 +2,8 @@
 
 Bytes become typed messages, typed messages become bytes, and a table says who may say what when.
 This package refuses to know what a gift costs, where coins are kept, or that sockets exist; it has
-no clock and no I/O, so a stranger (the load test, an integrator's client) can use it alone.
+no clock and no I/O. It is the server's half: `client/` has the other one, and a test holds the two
+together.
 """
 
 from protocol.codec import Fault, decode, encode, encode_events, encode_refusal

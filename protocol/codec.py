@@ -20,7 +20,6 @@ from protocol.codes import RETRY, Code
 from protocol.messages import (
     CLIENT_FRAME_BYTES_MAX,
     ClientMessage,
-    Event,
     Hello,
     ServerMessage,
 )
@@ -48,10 +47,7 @@ class _Envelope(msgspec.Struct):
 
 
 _read_client = msgspec.json.Decoder(ClientMessage)
-_read_server = msgspec.json.Decoder(ServerMessage)
-_read_event = msgspec.json.Decoder(Event)
 _read_envelope = msgspec.json.Decoder(_Envelope)
-_read_kind = msgspec.json.Decoder(dict[str, Any])
 _TYPES = frozenset(message.__struct_config__.tag for message in get_args(ClientMessage))
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError, MemoryError)
 
@@ -205,35 +201,3 @@ def encode_events(
             "omitted": {"gifts": omitted_gifts, "coins": omitted_coins},
         }
     )
-
-
-def decode_server(frame: bytes) -> ServerMessage | None:
-    """Read one frame of a server; None for a type that came after this version.
-
-    Raises msgspec.MsgspecError when the frame is not JSON or breaks the contract.
-    """
-    try:
-        return cast(ServerMessage, _read_server.decode(frame))
-    except msgspec.ValidationError:
-        kind = _read_kind.decode(frame).get("type")
-        if isinstance(kind, str) and kind not in _SERVER_TYPES:
-            return None
-        raise
-
-
-def decode_event(body: bytes | msgspec.Raw) -> Event | None:
-    """Read one event of a room's log; None for a kind that came after this version.
-
-    Raises msgspec.MsgspecError when a known kind breaks the contract.
-    """
-    try:
-        return cast(Event, _read_event.decode(body))
-    except msgspec.ValidationError:
-        kind = _read_kind.decode(body).get("kind")
-        if isinstance(kind, str) and kind not in _KINDS:
-            return None
-        raise
-
-
-_SERVER_TYPES = frozenset(message.__struct_config__.tag for message in get_args(ServerMessage))
-_KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(Event))

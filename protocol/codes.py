@@ -114,8 +114,3 @@ CLOSE_REASONS: dict[CloseCode, str] = {
     CloseCode.PROTOCOL_VERSION: "this server speaks protocol 1",
     CloseCode.TOO_MANY_CONNECTIONS: "too many connections of this user",
 }
-
-
-def may_come_back(close_code: int) -> bool:
-    """Whether a client that was closed with this code should reconnect as it is."""
-    return not 4500 <= close_code <= 4999

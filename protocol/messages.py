@@ -253,7 +253,7 @@ class Refused(Message, frozen=True, kw_only=True, tag="refused"):
 
 
 class Events(Message, frozen=True, kw_only=True, tag="events"):
-    """Read each of `events` with `codec.decode_event`; unknown kinds are to be skipped."""
+    """`events` are entries of the log as they were written; a client skips unknown kinds."""
 
     room: str
     epoch: str

@@ -85,14 +85,14 @@ def test_every_message_of_the_contract_is_read_as_the_server_reads_it(kind: str)
         for name, entry in zip(EVENTS, said["events"], strict=True):
             entry["kind"] = name
     body = msgspec.json.encode(said)
-    read, server = wire.decode(body), codec.decode_server(body)
+    read, server = wire.decode(body), msgspec.json.decode(body, type=theirs.ServerMessage)
     assert msgspec.to_builtins(read, builtin_types=[msgspec.Raw]) == msgspec.to_builtins(
         server, builtin_types=[msgspec.Raw]
     )
     if isinstance(read, ours.Events) and isinstance(server, theirs.Events):
         for mine, other in zip(read.events, server.events, strict=True):
             entry = msgspec.to_builtins(wire.decode_entry(mine))
-            assert entry == msgspec.to_builtins(codec.decode_event(other))
+            assert entry == msgspec.to_builtins(msgspec.json.decode(other, type=theirs.Event))
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,10 @@ def _plain(message: ours.ClientMessage) -> dict[str, Any]:
 
 
 def test_the_client_comes_back_as_the_contract_says() -> None:
-    for code in range(4000, 5000):
-        assert backoff.comes_back(code) == codes.may_come_back(code)
+    for code in (1000, 1006, 4000, 4003, 4499):
+        assert backoff.comes_back(code)
+    for code in (4500, 4505, 4999):
+        assert not backoff.comes_back(code)
     for close in codes.CloseCode:
         sentence = backoff.close_sentence(close)
         assert sentence.endswith(".") and str(int(close)) not in sentence, "it has words for it"

@@ -7,14 +7,13 @@ import pytest
 from protocol import messages as m
 from protocol.codec import (
     decode,
-    decode_event,
-    decode_server,
     encode,
     encode_events,
     encode_refusal,
 )
 from protocol.codes import Code
 
+read_server = msgspec.json.Decoder(m.ServerMessage).decode
 PERSON = m.Person(id="ada", name="Ada")
 COMBO = m.Combo(id="c1", count=2, coins=2, ends_ms=9)
 PLACE = m.Place(rank=1, user=PERSON, coins=5)
@@ -113,7 +112,7 @@ def test_what_a_client_says_comes_through(message: m.ClientMessage) -> None:
 
 @pytest.mark.parametrize("message", FROM_SERVER, ids=lambda message: type(message).__name__)
 def test_what_the_server_says_comes_through(message: m.ServerMessage) -> None:
-    assert decode_server(encode(message)) == message
+    assert read_server(encode(message)) == message
 
 
 def test_every_message_is_in_this_file() -> None:
@@ -148,11 +147,9 @@ def test_an_events_frame_carries_its_events_byte_for_byte() -> None:
         omitted_gifts=2,
         omitted_coins=4,
     )
-    events = decode_server(frame)
+    events = read_server(frame)
     assert isinstance(events, m.Events)
     assert [bytes(body) for body in events.events] == bodies
-    assert decode_event(events.events[0]) == m.RoomClosed(seq=1, at_ms=5)
-    assert decode_event(events.events[1]) is None
     fields = orjson.loads(frame)
     assert fields.pop("events") == [orjson.loads(body) for body in bodies]
     assert fields == {
@@ -176,20 +173,6 @@ def test_a_refusal_is_written_with_what_is_known_and_nothing_else() -> None:
         "retry": "same",
         "retry_after_ms": 0,
     }
-    refused = decode_server(encode_refusal(Code.FORBIDDEN, "No.", id="", details={"n": 1}))
+    refused = read_server(encode_refusal(Code.FORBIDDEN, "No.", id="", details={"n": 1}))
     wanted = m.Refused(id="", code="forbidden", message="No.", retry="fix", details={"n": 1})
     assert refused == wanted
-
-
-def test_what_came_after_this_version_is_skipped_and_what_is_broken_is_not() -> None:
-    assert decode_server(b'{"type":"fireworks","x":1}') is None
-    assert decode_server(b'{"type":"pong","x":1}') == m.Pong()
-    assert decode_event(b'{"kind":"goal","seq":1}') is None
-    closed = b'{"kind":"room_closed","seq":1,"at_ms":2,"more":{}}'
-    assert decode_event(closed) == m.RoomClosed(seq=1, at_ms=2)
-    for broken in (b'{"type":"viewers"}', b"[]", b"{}", b'{"type":5}', b'{"type":[]}', b"\xff"):
-        with pytest.raises(msgspec.MsgspecError):
-            decode_server(broken)
-    for broken in (b'{"kind":"room_closed"}', b"[]", b"{}", b'{"kind":5}', b'{"kind":[]}', b""):
-        with pytest.raises(msgspec.MsgspecError):
-            decode_event(broken)

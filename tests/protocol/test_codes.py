@@ -3,7 +3,7 @@
 import pytest
 
 from protocol.codec import encode_refusal
-from protocol.codes import CLOSE_REASONS, RETRY, CloseCode, Code, may_come_back
+from protocol.codes import CLOSE_REASONS, RETRY, CloseCode, Code
 from rules.refusals import RefusalCode, stays
 
 REFUSALS = {
@@ -76,13 +76,3 @@ def test_the_close_codes_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("code", CloseCode)
 def test_each_close_code_has_a_reason_that_fits_a_close_frame(code: CloseCode) -> None:
     assert 0 < len(CLOSE_REASONS[code].encode()) <= 123
-
-
-@pytest.mark.parametrize("code", [1000, 1006, 4000, 4003, 4499])
-def test_below_4500_a_client_comes_back(code: int) -> None:
-    assert may_come_back(code)
-
-
-@pytest.mark.parametrize("code", [4500, 4505, 4999])
-def test_from_4500_on_a_client_stays_away(code: int) -> None:
-    assert not may_come_back(code)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from largesse_client import wire
 from protocol import messages as m
-from protocol.codec import Fault, decode, decode_server, encode, encode_refusal
+from protocol.codec import Fault, decode, encode, encode_refusal
 from protocol.codes import RETRY, Code
 
 GIFT = {"type": "gift", "key": "k", "room": "r", "gift": "rose"}
@@ -259,7 +260,7 @@ def check_fault(fault: Fault) -> None:
     assert fault.message.isprintable()
     for echo in (fault.key, fault.id):
         assert echo is None or (len(echo) <= 64 and not any(c in echo for c in UNSEEN))
-    assert decode_server(encode_refusal(fault.code, fault.message, key=fault.key, id=fault.id))
+    assert wire.decode(encode_refusal(fault.code, fault.message, key=fault.key, id=fault.id))
 
 
 def check_within_limits(message: m.ClientMessage) -> None:
