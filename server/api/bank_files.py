@@ -56,9 +56,9 @@ Format = Annotated[Literal["csv", "json"], QueryParameter()]
 class BankLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the bank says of one payout."""
 
-    payout: str
-    paid: bool
-    reference: str = ""
+    payout: Annotated[str, msgspec.Meta(examples=["payout-12"])]
+    paid: Annotated[bool, msgspec.Meta(examples=[True])]
+    reference: Annotated[str, msgspec.Meta(examples=["SEPA-2026-11-27-4"])] = ""
 
 
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

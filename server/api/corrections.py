@@ -24,7 +24,10 @@ from server.api.lists import Cursor, Limit, Page
 from server.api.request import Asker, InContext, Key
 
 MaybeStatus = Annotated[CorrectionStatus | None, QueryParameter(description="Only those.")]
-Account = Literal["coins", "coin_debt", "diamonds_available", "diamond_debt"]
+Account = Annotated[
+    Literal["coins", "coin_debt", "diamonds_available", "diamond_debt"],
+    msgspec.Meta(description="whose balance it is", examples=["coins"]),
+]
 Change = Annotated[
     int,
     msgspec.Meta(

@@ -16,7 +16,7 @@ from server.api.answers import booked, shaped
 from server.api.boards import BoardBody, board_body
 from server.api.context import Context
 from server.api.errors import ApiError
-from server.api.fields import UserInPath, Whole
+from server.api.fields import Moment, UserInPath
 from server.api.lists import Limit
 from server.api.request import Asker, InContext, Key
 from storage import EarningLine
@@ -47,8 +47,8 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 class RateWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_permille: Permille
-    from_ms: Whole | None = None
-    until_ms: Whole | None = None
+    from_ms: Moment | None = None
+    until_ms: Moment | None = None
 
 
 class RateLine(msgspec.Struct, frozen=True):

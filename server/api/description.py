@@ -115,6 +115,9 @@ def openapi_of(app: Litestar) -> dict[str, Any]:
     for route in routes:
         operation = document["paths"][route.path][route.method]
         operation |= _described(route.handler, operation, schema_of)
+    for struct in components.values():
+        if example := _example(struct):
+            struct["examples"] = [example]
     document["components"]["schemas"] = components
     tidy: dict[str, Any] = _tidied(document)
     return tidy
@@ -142,6 +145,16 @@ def _described(
             },
         }
     return told
+
+
+def _example(struct: dict[str, Any]) -> dict[str, Any]:
+    """A body as its fields' examples have it; a struct without any has none."""
+    found = {}
+    for name, field in struct.get("properties", {}).items():
+        told = [kind for kind in (field, *field.get("anyOf", ())) if "examples" in kind]
+        if told:
+            found[name] = told[0]["examples"][0]
+    return found if found.keys() >= set(struct.get("required", ())) else {}
 
 
 def _takes(handler: HTTPRouteHandler) -> dict[str, Any]:

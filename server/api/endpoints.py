@@ -16,7 +16,7 @@ from server.api.access import backend
 from server.api.answers import booked, shaped
 from server.api.context import Context
 from server.api.errors import ApiCode, ApiError
-from server.api.fields import EndpointInPath, Number, Whole
+from server.api.fields import EndpointInPath, Moment, Number
 from server.api.lists import Cursor, Limit, Page
 from server.api.request import Asker, InContext, Key
 from server.webhooks import TYPES, Guard, secret_of
@@ -36,6 +36,7 @@ Deliveries = Annotated[
         min_length=1,
         max_length=REPLAYED_MAX,
         description=f"1 to {REPLAYED_MAX} numbers of deliveries",
+        examples=[[17, 18]],
     ),
 ]
 Events = Annotated[
@@ -45,7 +46,12 @@ Events = Annotated[
 
 
 class EndpointWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    url: str
+    url: Annotated[
+        str,
+        msgspec.Meta(
+            description="a public https address", examples=["https://platform.example/webhooks"]
+        ),
+    ]
     events: Events = []
 
 
@@ -53,7 +59,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Either of the two."""
 
     deliveries: Deliveries | None = None
-    since_ms: Whole | None = None
+    since_ms: Moment | None = None
 
 
 class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,11 +82,15 @@ MaybeText = Annotated[
 ]
 """A text that may be empty."""
 
-Whole = Annotated[
+Moment = Annotated[
     int,
-    Meta(ge=0, le=MONEY_MAX, description=f"a whole number from 0 to {MONEY_MAX}", examples=[500]),
+    Meta(
+        ge=0,
+        le=MONEY_MAX,
+        description=f"Unix milliseconds, from 0 to {MONEY_MAX}",
+        examples=[1_790_000_000_000],
+    ),
 ]
-"""An amount or a moment that the API itself keeps in its range."""
 
 Amount = Annotated[
     int,

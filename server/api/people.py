@@ -77,7 +77,7 @@ class FrozenBody(msgspec.Struct, frozen=True):
 
 
 class LevelWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    hidden: bool
+    hidden: Annotated[bool, msgspec.Meta(examples=[True])]
 
 
 class LevelBody(msgspec.Struct, frozen=True):

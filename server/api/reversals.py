@@ -21,7 +21,7 @@ from server.api.access import backend
 from server.api.answers import booked, outcome_of
 from server.api.context import Context
 from server.api.errors import ApiError
-from server.api.fields import Reason, UserInPath, Whole
+from server.api.fields import Moment, Reason, UserInPath
 from server.api.request import Asker, InContext
 from storage import GiftLine
 
@@ -35,8 +35,8 @@ a room wait for a piece of it that takes a tenth of one; five times as many gift
 
 
 class Reversal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    from_ms: Whole
-    to_ms: Whole
+    from_ms: Moment
+    to_ms: Moment
     reason: Reason
     dry_run: bool = False
     """Nothing moves; the answer says what would."""

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from jsonschema import Draft202012Validator
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from openapi_spec_validator import validate
@@ -100,6 +101,20 @@ async def test_each_body_and_answer_of_json_has_a_shape(server):
 def named(described: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = described["components"]["schemas"][kind["$ref"].rpartition("/")[2]]
     return found
+
+
+async def test_each_body_has_an_example_that_fits(server):
+    described = await document(server)
+    for _, path, operation in operations(described):
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        kinds = [body["schema"], *body["schema"].get("anyOf", ())] if body else []
+        for struct in (named(described, kind) for kind in kinds if "$ref" in kind):
+            if operation["operationId"] == "take_results":  # a list of lines, each with its own
+                struct = described["components"]["schemas"]["BankLine"]
+            [example] = struct.get("examples", [{}])
+            schema = struct | {"components": described["components"]}
+            assert not list(Draft202012Validator(schema).iter_errors(example)), path
+            assert example or not struct.get("required"), path
 
 
 async def test_every_schema_has_a_name_for_programs(server):
