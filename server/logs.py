@@ -26,8 +26,14 @@ _SECRET_TEXT = re.compile(
 )
 MASK = "…"
 
-# Their debug lines print whole requests, headers included, once per connection.
-_NOISY = ("websockets", "httpx", "httpcore", "aiosqlite")
+# Their debug lines print whole requests, headers included, once per connection; httpx has a line at
+# `info` for every request that it makes.
+_NOISY = {
+    "websockets": logging.INFO,
+    "httpx": logging.WARNING,
+    "httpcore": logging.INFO,
+    "aiosqlite": logging.INFO,
+}
 
 
 def configure(log_format: str, log_level: str, stream: TextIO | None = None) -> None:
@@ -92,8 +98,8 @@ def _route(handler: logging.Handler, level: int) -> None:
     access.handlers = []
     access.propagate = False
     access.disabled = True
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(max(level, logging.INFO))
+    for name, quietest in _NOISY.items():
+        logging.getLogger(name).setLevel(max(level, quietest))
 
 
 def drop_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

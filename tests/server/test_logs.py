@@ -77,3 +77,10 @@ def test_uvicorn_speaks_through_the_same_handler_and_logs_no_access() -> None:
     logging.getLogger("uvicorn.access").info("GET /")
     [line] = lines(stream)
     assert line["event"] == "Started server process [7]"
+
+
+def test_the_requests_that_the_server_makes_itself_are_no_news() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    logging.getLogger("httpx").info("HTTP Request: POST http://127.0.0.1/v1/grants")
+    assert stream.getvalue() == ""
