@@ -12,6 +12,7 @@ refused, from its guard, its body, its key and what it says itself by these opti
 """
 
 from collections.abc import Iterator
+from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
@@ -170,20 +171,31 @@ def _returned(handler: HTTPRouteHandler) -> dict[int, Any]:
     kind = handler.parsed_return_field.annotation
     if get_origin(kind) is Response:
         [kind] = get_args(kind)
-    known = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    known = all(isinstance(one, type) and issubclass(one, msgspec.Struct) for one in _either(kind))
     own = {handler.status_code: kind if known else None}
     answers: dict[int, Any] = handler.opt.get("answers", {})
     return own | answers
 
 
 def _kinds(handler: HTTPRouteHandler) -> list[Any]:
-    return [*_takes(handler).values(), *filter(None, _returned(handler).values())]
+    returned = filter(None, _returned(handler).values())
+    return [*_takes(handler).values(), *(one for kind in returned for one in _either(kind))]
+
+
+def _either(kind: Any) -> tuple[Any, ...]:
+    """The structs of which one is answered: msgspec describes them one by one, not their union."""
+    return get_args(kind) if isinstance(kind, UnionType) else (kind,)
+
+
+def _schema(kind: Any, schema_of: dict[str, Any]) -> dict[str, Any]:
+    schemas: list[dict[str, Any]] = [schema_of[str(one)] for one in _either(kind)]
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def _answers(handler: HTTPRouteHandler, schema_of: dict[str, Any]) -> dict[str, Any]:
     answers = {}
     for status, kind in _returned(handler).items():
-        schema = {"type": "string"} if kind is None else schema_of[str(kind)]
+        schema = {"type": "string"} if kind is None else _schema(kind, schema_of)
         usual = ["text/plain"] if kind is None else ["application/json"]
         content = {
             media_type: {"schema": schema if media_type.endswith("json") else {"type": "string"}}

@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from rules.commands import ChargeBack, RefundPurchase, StartPurchase
 from rules.lifecycles import PurchaseStatus
-from rules.outcomes import PurchaseStarted, TakenBack
+from rules.outcomes import PurchaseStarted, Suspended, TakenBack
 from rules.refusals import RefusalCode
 from rules.rows import Purchase
 from server.api.access import anybody, backend, check_is, somebody
@@ -116,6 +116,15 @@ class ChargebackBody(msgspec.Struct, frozen=True, kw_only=True):
     debt_coins: int
     taken: tuple[TakenBack, ...]
     """From the creators who got gifts for these coins."""
+
+
+class SuspendedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing moved: the books cannot place it, and a person has to."""
+
+    entry: int
+    """On the suspense list."""
+    subject: str
+    why: str
 
 
 def _body(row: Purchase) -> PurchaseBody:
@@ -244,11 +253,15 @@ async def charge_back(
     key: Key,
     purchase: FromPath[str],
     data: JSONBody[ChargebackNews],
-) -> ChargebackBody:
-    """The payer's bank took the money back, and the provider did not tell us itself."""
+) -> ChargebackBody | SuspendedBody:
+    """The payer's bank took the money back, and the provider did not tell us itself. Of a purchase
+    that was refunded before it goes to the suspense list."""
     await find_purchase(context, purchase)
     command = ChargeBack(actor=caller.actor, key=key, purchase=purchase, reason=data.reason)
-    return shaped(ChargebackBody, await booked(context, command))
+    outcome = await booked(context, command)
+    if isinstance(outcome, Suspended):
+        return shaped(SuspendedBody, outcome)
+    return shaped(ChargebackBody, outcome)
 
 
 purchases_router = Router(

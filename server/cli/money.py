@@ -129,6 +129,10 @@ def purchase_chargeback(ctx: typer.Context, name: PurchaseId, reason: Reason) ->
     """
     remote: Remote = ctx.obj
     answer = change(remote, "POST", at("purchases", name, "chargeback"), {"reason": reason})
+    if "entry" in answer:
+        why = f"{name} was refunded before, so nothing was taken"
+        tell(remote, answer, f"{why}; entry {answer['entry']} of the suspense list says so.")
+        return
     lost = money(answer.get("amount_minor"), answer.get("currency"))
     tell(remote, answer, f"{name} was charged back: {lost} are gone.{_owed(answer)}")
 

@@ -201,6 +201,11 @@ async def test_purchases(server: Live, heard: Heard, backend: Backend) -> None:
     assert (refund.coins, refund.balance_coins, refund.debt_coins) == (50, 150, 0)
     back = await heard.whole(backend.purchases.charge_back(order.purchase, reason="the bank"))
     assert back.purchase == order.purchase
+    second = await backend.purchases.start(user="eve", coins=60)
+    await tell(server.http, paid(msgspec.to_builtins(second)))
+    await backend.purchases.refund(second.purchase, reason="asked for")
+    late = await heard.whole(backend.purchases.charge_back(second.purchase, reason="the bank"))
+    assert late.subject == f"purchase {second.purchase}"
     bundle = await of_user(server, heard, "eve").purchases.start(bundle=shop.bundles[0].id)
     assert bundle.coins == shop.bundles[0].coins
     found = await heard.items(backend.purchases.all(user="eve", status="charged_back"))

@@ -151,6 +151,12 @@ def test_a_chargeback_is_booked_with_its_reason(backend: Backend) -> None:
     assert backend.asked[0].body == {"reason": "the bank"}
 
 
+def test_a_chargeback_of_what_was_refunded_is_told_to_be_suspended(backend: Backend) -> None:
+    backend.will_answer({"entry": 7, "subject": "purchase pur_1", "why": "refunded_before"})
+    line = told(ask(backend, "purchase", "chargeback", "pur_1", "--reason", "the bank"))
+    assert "pur_1 was refunded before" in line and "entry 7" in line and "gone" not in line
+
+
 # --- payouts ---
 
 PAYOUT = {

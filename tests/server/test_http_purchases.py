@@ -444,6 +444,18 @@ async def test_a_chargeback_takes_coins_and_diamonds_and_leaves_a_debt(stage):
     refused(await refund(stage, made, 1), 409, "wrong_state")
 
 
+async def test_a_chargeback_of_what_was_refunded_goes_to_the_suspense_list(stage):
+    made = await buy(stage, coins=100)
+    await refund(stage, made, 100)
+    path, body = f"purchases/{made['purchase']}/chargeback", {"reason": "stolen card"}
+    done = await post(stage, path, body)
+    assert done.status_code == 200
+    entry, subject = done.json()["entry"], f"purchase {made['purchase']}"
+    assert done.json() == {"entry": entry, "subject": subject, "why": "refunded_before"}
+    listed = (await stage.get("suspense"))["items"]
+    assert (listed[0]["entry"], listed[0]["subject"]) == (entry, subject)
+
+
 # --- the wallet ----------------------------------------------------------------------------------
 
 

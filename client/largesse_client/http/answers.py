@@ -284,6 +284,14 @@ class ChargedBack(Answer, frozen=True, kw_only=True):
     debt_coins: int = 0
 
 
+class Suspended(Answer, frozen=True, kw_only=True):
+    """Nothing moved: it is on the suspense list, for a person."""
+
+    entry: int
+    subject: str
+    why: str
+
+
 class RefusedNotification(Answer, frozen=True, kw_only=True):
     at_ms: int
     why: str

@@ -1,8 +1,18 @@
 """Coins for money: what they cost, orders, refunds, chargebacks."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
-from largesse_client.http.answers import ChargedBack, Purchase, Refund, RefusedNotification, Shop
+import msgspec
+
+from largesse_client.http.answers import (
+    ChargedBack,
+    Purchase,
+    Refund,
+    RefusedNotification,
+    Shop,
+    Suspended,
+)
 from largesse_client.http.asking import Asking, at
 
 
@@ -46,10 +56,14 @@ class Purchases:
 
     async def charge_back(
         self, purchase: str, *, reason: str, key: str | None = None
-    ) -> ChargedBack:
-        """The payer's bank took the money back, and the provider did not say so itself."""
-        path = at("purchases", purchase, "chargeback")
-        return await self._ask.change(ChargedBack, "POST", path, {"reason": reason}, key=key)
+    ) -> ChargedBack | Suspended:
+        """The payer's bank took the money back, and the provider did not say so itself. Of a
+        purchase that was refunded before it is suspended."""
+        path, body = at("purchases", purchase, "chargeback"), {"reason": reason}
+        answer = await self._ask.change(dict[str, Any], "POST", path, body, key=key)
+        if "entry" in answer:
+            return msgspec.convert(answer, Suspended)
+        return msgspec.convert(answer, ChargedBack)
 
     def refused_notifications(self) -> AsyncIterator[RefusedNotification]:
         """What claimed to be the provider and was not signed, too old or unreadable."""
