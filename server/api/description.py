@@ -23,6 +23,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.routes import HTTPRoute
 
+from protocol.codec import UNSEEN_CHARACTERS
 from protocol.messages import PROTOCOL_VERSION, ClientMessage, Event, ServerMessage
 from server.api.access import ACCESS, API_KEY, TOKEN, Access
 from server.api.errors import RETRY_AFTER_S, STATUS, ErrorBody
@@ -270,7 +271,8 @@ def _tidied(part: Any, name: str = "") -> Any:
         case float() if part.is_integer():
             return int(part)
         case str() if name == "pattern":
-            return part.replace(r"\A", "^").replace(r"\Z", "$")
+            seen = UNSEEN_CHARACTERS.sub(lambda found: rf"\u{ord(found[0]):04x}", part)
+            return seen.replace(r"\A", "^").replace(r"\Z", "$")
     return part
 
 

@@ -4,6 +4,7 @@ No third-party viewer is loaded. Each is made when it is first asked for and kep
 milliseconds, and anybody may ask.
 """
 
+import re
 from collections.abc import Callable
 from html import escape
 from typing import Any
@@ -54,9 +55,9 @@ async def docs_page(state: State, request: Request[Any, Any, Any]) -> Response[b
 def _page(app: Litestar) -> bytes:
     document = openapi_of(app)
     schemas = document["components"]["schemas"]
-    parts = [_HEAD, f"<p>{escape(document['info']['description'])}"]
+    parts = [_HEAD, f"<p>{_marked(document['info']['description'])}"]
     for tag, text in TAGS.items():
-        parts.append(f"<h2>{escape(tag)}</h2><p>{escape(text)}<dl>")
+        parts.append(f"<h2>{escape(tag)}</h2><p>{_marked(text)}<dl>")
         parts += [
             _told(method, path, operation, schemas)
             for path, methods in document["paths"].items()
@@ -69,7 +70,7 @@ def _page(app: Litestar) -> bytes:
 
 def _told(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
     lines = [f"<dt id={operation['operationId']}><code>{method.upper()} {escape(path)}</code>"]
-    lines.append(f"<dd><p>{escape(operation['description'])}")
+    lines.append(f"<dd><p>{_marked(operation['description'])}")
     named = [f"<code>{escape(one['name'])}</code>" for one in operation["parameters"]]
     if named:
         lines.append(f"<p>Parameters: {', '.join(named)}.")
@@ -78,12 +79,19 @@ def _told(method: str, path: str, operation: dict[str, Any], schemas: dict[str, 
         lines.append(f"<p>Body: {_fields(content['schema'], schemas)}.")
     for status, answer in operation["responses"].items():
         schema = answer["content"].get("application/json", {}).get("schema")
-        if "x-codes" in answer:
-            codes = ", ".join(f"<code>{code}</code>" for code in answer["x-codes"])
-            lines.append(f"<p>{status}: {codes}")
-        elif schema:
+        if schema and "x-codes" not in answer:
             lines.append(f"<p>{status}: {_fields(schema, schemas)}")
-    return "".join(lines)
+    refusals = [
+        f"{status} {', '.join(f'<code>{code}</code>' for code in answer['x-codes'])}"
+        for status, answer in operation["responses"].items()
+        if "x-codes" in answer
+    ]
+    return "".join([*lines, f"<p>Refused: {'; '.join(refusals)}"])
+
+
+def _marked(text: str) -> str:
+    """A text of ours, with what stands between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _fields(schema: dict[str, Any], schemas: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ KeyHeader = Annotated[
     HeaderParameter(
         name="Idempotency-Key",
         required=False,
+        schema_extra={"min_length": 1, "max_length": KEY_CHARACTERS_MAX},
         description=(
             f"1 to {KEY_CHARACTERS_MAX} printable characters, yours to choose. The same key with"
             " the same content gets the first answer again and is done once; with other content it"

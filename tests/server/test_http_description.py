@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import pytest_asyncio
 from jsonschema import Draft202012Validator
@@ -118,8 +119,13 @@ async def test_each_body_has_an_example_that_fits(server):
 
 
 async def test_every_schema_has_a_name_for_programs(server):
-    for name in (await document(server))["components"]["schemas"]:
+    described = await server.http.get("/openapi.json")
+    for name in described.json()["components"]["schemas"]:
         assert re.fullmatch(r"[A-Z]\w+", name), name
+    patterns = set(re.findall(r'"pattern":("(?:[^"\\]|\\.)*")', described.text))
+    assert len(patterns) >= 2
+    for pattern in map(orjson.loads, patterns):
+        assert pattern.isprintable() and pattern[0] == "^" and pattern[-1] == "$", pattern
 
 
 async def test_whatever_changes_something_takes_a_key(server):
