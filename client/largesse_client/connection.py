@@ -379,7 +379,8 @@ class Live:
                     close_timeout=GOODBYE_S,
                     open_timeout=None,
                 )
-            code, reason = await self._talk(self._socket)
+            if self._dropped is None:  # nobody gave it up while it was being opened
+                code, reason = await self._talk(self._socket)
         except InvalidStatus as error:
             code, after_ms = error.response.status_code, _retry_after_ms(error)
             reason = f"The server answered with HTTP {code}."
