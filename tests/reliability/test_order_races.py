@@ -23,8 +23,9 @@ LIMIT = 50
 
 
 def asking(server: Live, headers: dict[str, str]) -> httpx.AsyncClient:
-    """A client that holds no request back."""
-    limits = httpx.Limits(max_connections=AT_ONCE)
+    """A client that holds no request back, and uses no connection twice: a slow machine may come
+    back to one just when the server closes it for its idleness."""
+    limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
     return httpx.AsyncClient(base_url=server.url, headers=headers, limits=limits, timeout=60)
 
 

@@ -21,8 +21,14 @@ KNOWN: dict[str, Any] = {}
 
 def asking(url: str, headers: dict[str, str] | None = None, **given: Any) -> httpx.AsyncClient:
     """A client whose every answer is checked."""
-    # No certificates: loading them takes longer than most tests.
-    usual: dict[str, Any] = {"timeout": 60, "verify": False, "event_hooks": {"response": [check]}}
+    # No certificates: loading them takes longer than most tests. A connection is forgotten well
+    # before the server closes it: otherwise a request may go out just then, and find it closed.
+    usual: dict[str, Any] = {
+        "timeout": 60,
+        "verify": False,
+        "event_hooks": {"response": [check]},
+        "limits": httpx.Limits(keepalive_expiry=2),
+    }
     return httpx.AsyncClient(base_url=url, headers=headers, **(usual | given))
 
 
