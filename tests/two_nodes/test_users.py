@@ -69,14 +69,14 @@ async def test_a_limit_is_found_out_even_when_the_first_letters_are_lost() -> No
 
 
 async def test_connections_of_a_node_that_died_count_no_more() -> None:
-    async with two_nodes(max_connections_per_user=1) as pair:
+    async with two_nodes(max_connections_per_user=2) as pair:
+        await pair.one.connect("ann")
         await pair.two.connect("ann")
-        await until(lambda: pair.two.node.users.here["ann"].listening)
+        await acquainted(pair)
         pair.from_two.lose = lambda letter: True
-        assert (await pair.one.connect("ann")).socket.close_code is None
-        here = pair.one.node.users.here["ann"]
-        await asyncio.sleep(0.5)
-        assert len(here.guests) == 1 and not here.elsewhere
+        await until(lambda: not pair.one.node.users.here["ann"].elsewhere)
+        another = await pair.one.connect("ann")
+        assert (await another.ask("pong", type="ping"))["type"] == "pong"
 
 
 # --- rates ---------------------------------------------------------------------------------------
