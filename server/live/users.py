@@ -154,7 +154,6 @@ class Users:
                 self._post.ignore(user_channel(user))
                 continue
             here.listening = True
-            here.doubtful = True
             self._tell_how(user, here)
 
     def _tell_how(self, user: str, here: UserHere) -> None:

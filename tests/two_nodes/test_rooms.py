@@ -101,6 +101,7 @@ async def test_what_was_lost_is_read_from_the_ledger() -> None:
 
 async def test_the_last_line_is_found_although_no_other_follows() -> None:
     async with two_nodes() as pair:
+        pair.by_letters_alone()
         await pair.one.grant("ann", 100)
         ann, bob = await pair.one.join("ann"), await pair.two.join("bob")
         pair.from_one.lose = is_batch
@@ -110,6 +111,7 @@ async def test_the_last_line_is_found_although_no_other_follows() -> None:
 
 async def test_a_beat_that_is_lost_is_made_good_by_a_later_one() -> None:
     async with two_nodes() as pair:
+        pair.by_letters_alone()
         await pair.one.grant("ann", 100)
         ann, bob = await pair.one.join("ann"), await pair.two.join("bob")
         beats = 0
@@ -148,6 +150,7 @@ async def test_what_is_settled_where_nobody_watches_is_shown_at_once_and_names_i
 
 async def test_what_is_settled_where_nobody_watches_is_found_when_its_letter_is_lost() -> None:
     async with two_nodes() as pair:
+        pair.by_letters_alone()
         bob = await pair.two.join("bob")
         pair.from_one.lose = is_batch
         await pair.one.http.post("/v1/rooms/r/close")
@@ -176,6 +179,7 @@ async def test_another_log_is_read_anew_and_its_viewers_come_back_to_it() -> Non
 
 async def test_a_node_on_another_log_is_noticed_by_its_first_letter() -> None:
     async with two_nodes(heartbeat_ms=60_000) as pair:
+        pair.by_letters_alone()
         await pair.one.grant("ann", 100)
         ann, bob = await pair.one.join("ann"), await pair.two.join("bob")
         await book(pair, renew_epochs())
@@ -243,3 +247,51 @@ async def test_a_room_that_is_read_while_others_give_misses_nothing() -> None:
         if seq < 100:
             frames = await frames_until(last, 100)
             assert (frames[0]["first"], frames[-1]["total_coins"]) == (seq + 1, 100)
+
+
+async def test_what_is_told_while_a_room_is_read_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with two_nodes() as pair:
+        pair.by_letters_alone()
+        await pair.one.grant("ann", 100)
+        ann = await pair.one.join("ann")
+        pair.from_one.lose = lambda letter: not isinstance(letter, Batch)
+        read = pair.store.room
+
+        async def read_slowly(id: str, recent: int) -> object:
+            found = await read(id, recent)
+            await ann.gift("k0")
+            await until(lambda: bool(pair.two.node.hub.loading["r"].events))
+            return found
+
+        monkeypatch.setattr(pair.store, "room", read_slowly)
+        bob = await pair.two.join("bob")
+        if next(m for m in bob.heard if m["type"] == "joined")["seq"] == 0:
+            await frames_until(bob, 1)
+        assert pair.two.node.hub.halls["r"].room.total_coins == 1
+        assert reads(pair) == 0
+
+
+async def test_who_is_erased_while_a_room_is_read_is_not_shown_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with two_nodes() as pair:
+        await pair.one.grant("ann", 100)
+        ann = await pair.one.join("ann")
+        await ann.gift("k0")
+        read, reading = pair.store.room, 0
+
+        async def read_slowly(id: str, recent: int) -> object:
+            nonlocal reading
+            reading += 1
+            found = await read(id, recent)
+            if reading == 1:
+                (await pair.one.http.post("/v1/users/ann/erase")).raise_for_status()
+                await until(lambda: pair.two.node.hub.loading["r"].outdated)
+            return found
+
+        monkeypatch.setattr(pair.store, "room", read_slowly)
+        bob = await pair.two.join("bob")
+        assert reading == 2
+        assert "Ann" not in str(bob.heard)
