@@ -31,9 +31,16 @@ BoardWindow = Annotated[
 ]
 FromDay = Annotated[
     str | None,
-    QueryParameter(name="from", description=f"YYYY-MM-DD; {EARNING_DAYS} days without it."),
+    QueryParameter(
+        name="from",
+        description=f"YYYY-MM-DD; {EARNING_DAYS} days without it.",
+        schema_extra={"format": "date"},
+    ),
 ]
-ToDay = Annotated[str | None, QueryParameter(name="to", description="YYYY-MM-DD, included.")]
+ToDay = Annotated[
+    str | None,
+    QueryParameter(name="to", description="YYYY-MM-DD, included.", schema_extra={"format": "date"}),
+]
 Permille = Annotated[
     int,
     msgspec.Meta(

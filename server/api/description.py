@@ -236,7 +236,7 @@ def _codes(handler: HTTPRouteHandler, operation: dict[str, Any]) -> set[str]:
     schemes = access_of(handler).schemes
     if schemes:
         codes |= {"unauthorized", "forbidden"}
-    if TOKEN in schemes and "GET" not in handler.http_methods:
+    if schemes and "GET" not in handler.http_methods:
         codes.add("rate_limited")
     if "context" in handler.parsed_fn_signature.parameters:
         codes.add("unavailable")

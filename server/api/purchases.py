@@ -27,7 +27,10 @@ STATES = tuple(PurchaseStatus)
 MaybeUser = Annotated[
     str | None, QueryParameter(description="Only of this user; with a token, always of its user.")
 ]
-MaybeStatus = Annotated[str | None, QueryParameter(description=f"One of {', '.join(STATES)}.")]
+MaybeStatus = Annotated[
+    str | None,
+    QueryParameter(description=f"One of {', '.join(STATES)}.", schema_extra={"enum": list(STATES)}),
+]
 BundleId = Annotated[
     str, msgspec.Meta(max_length=40, description="the id of a bundle", examples=["small"])
 ]

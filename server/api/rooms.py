@@ -36,7 +36,10 @@ MaybeSeq = Annotated[
     int | None,
     QueryParameter(ge=0, le=MONEY_MAX, description="The board after this seq; now without it."),
 ]
-RoomWindow = Annotated[str, QueryParameter(description="Only `session` for a room.")]
+RoomWindow = Annotated[
+    str,
+    QueryParameter(description="Only `session` for a room.", schema_extra={"enum": ["session"]}),
+]
 
 
 class RoomOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -40,6 +40,15 @@ async def test_a_user_who_asks_too_fast_is_held_up_and_others_are_not():
         assert {answer.status_code for answer in backend} == {201}
 
 
+async def test_who_may_not_ask_is_held_up_too():
+    async with live(http_rate=1, http_burst=2) as server:
+        wish = {"user": "ann", "coins": 1, "reason": "mine"}
+        answers = await asyncio.gather(
+            *(server.http.post("/v1/grants", json=wish, headers=as_user("ann")) for _ in range(40))
+        )
+        assert {answer.status_code for answer in answers} == {403, 429}
+
+
 async def test_an_order_is_one_change_and_not_two():
     async with live(http_rate=1, http_burst=2) as server:
         answers = [
