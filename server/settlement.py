@@ -170,7 +170,10 @@ class Settlement:
             except Exception:
                 log.exception("settlement.answer_failed")  # its key has the answer
         for asker in askers:
-            asker.flush()
+            try:
+                asker.flush()
+            except Exception:
+                log.exception("settlement.answer_failed")
 
     def full(self) -> bool:
         return len(self._queue) >= self._queue_max

@@ -32,18 +32,20 @@ class SlowStore:
 
 
 class Asker:
-    """Remembers what it was told, in order; or breaks when it is told anything."""
+    """Remembers what it was told, in order; or breaks when it is told, or is to send it."""
 
-    def __init__(self, broken: bool = False) -> None:
+    def __init__(self, breaks_at: str = "") -> None:
         self.heard: list[str] = []
-        self._broken = broken
+        self._breaks_at = breaks_at
 
     def answer(self, command: Any, result: Result) -> None:
-        if self._broken:
+        if self._breaks_at == "answer":
             raise ZeroDivisionError
         self.heard.append(command.key)
 
     def flush(self) -> None:
+        if self._breaks_at == "flush":
+            raise ZeroDivisionError
         self.heard.append("flush")
 
 
@@ -192,8 +194,9 @@ async def test_an_asker_is_told_in_order_and_once_more_when_a_batch_is_answered(
     assert asker.heard == [first, "flush", second, third, "flush"]
 
 
-async def test_who_cannot_be_answered_costs_nobody_else_the_answer() -> None:
-    bench, broken, sound = Bench(), Asker(broken=True), Asker()
+@pytest.mark.parametrize("step", ["answer", "flush"])
+async def test_who_cannot_be_answered_costs_nobody_else_the_answer(step: str) -> None:
+    bench, broken, sound = Bench(), Asker(breaks_at=step), Asker()
     bench.settlement.submit(gift(), broken)
     last = gift()
     bench.settlement.submit(last, sound)
