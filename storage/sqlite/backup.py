@@ -23,7 +23,6 @@ from storage.sqlite.audit.replay import check_journal
 from storage.sqlite.settle import settle_batch
 from storage.sqlite.store import MEMORY, FileLock, connect_reader, connect_writer
 from storage.store import StoreError
-from storage.tables import TABLES
 
 
 def backup_file(path: str, target: Path) -> None:
@@ -140,10 +139,13 @@ def _require_books(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _figures(connection: sqlite3.Connection) -> list[object]:
-    """How many rows there are of each kind, and the hash that seals the newest batch."""
-    counts = (
-        connection.execute(f"SELECT count(*) FROM {table.name}").fetchone() for table in TABLES
-    )
+    """How many rows there are in each table, and the hash that seals the newest batch. The tables
+    are those of the file: books are copied before they are brought up to this schema."""
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+    counts = [
+        (name, connection.execute(f"SELECT count(*) FROM {name}").fetchone())
+        for (name,) in tables.fetchall()
+    ]
     newest = "SELECT id, hash FROM batch ORDER BY id DESC LIMIT 1"
     return [*counts, connection.execute(newest).fetchone()]
 
