@@ -1,7 +1,7 @@
 # Everything that is run often. Each target sets up what it needs; `make demo` works on a bare clone.
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # One process of tests per core, up to eight; a file stays in one of them, for it may share a server.

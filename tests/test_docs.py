@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -77,4 +78,15 @@ def test_the_readme_has_the_commands_that_the_makefile_has() -> None:
 
 def test_ci_runs_the_readmes_test_command() -> None:
     assert "make test" in (ROOT / "README.md").read_text("utf-8")
-    assert re.search(r"^make test", (ROOT / ".ci" / "run").read_text("utf-8"), re.M)
+    said = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert re.search(r"^make test ", said, re.M) and re.search(r"^make test-deep ", said, re.M)
+    assert "system=/usr/bin/python3" in said
+
+
+def test_the_readme_names_the_versions_of_python_that_are_declared() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["classifiers"]
+    versions = [name.split(" :: ")[-1] for name in declared if ":: Python ::" in name]
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert f"Python {versions[0]} to {versions[-1]}" in readme
+    tried = re.findall(r"\b3\.\d+\.\d+\b", readme)
+    assert {version.rpartition(".")[0] for version in tried} == {*versions}

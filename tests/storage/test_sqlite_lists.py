@@ -2,6 +2,7 @@
 
 import itertools
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -34,26 +35,29 @@ def steps(ledger: sqlite3.Connection, sql: str, arguments: Any) -> list[str]:
     ],
 )
 def test_a_page_of_purchases_or_payouts_is_read_by_an_index(
-    row_type: type, place: str, wanted: dict[str, str | None], before: tuple[int, str] | None
+    ledger: sqlite3.Connection,
+    row_type: type,
+    place: str,
+    wanted: dict[str, str | None],
+    before: tuple[int, str] | None,
 ) -> None:
     where, arguments = page_before(place, before, 50, **wanted)
     sql = f"SELECT * FROM {row_type.__name__.lower()} WHERE {where}"
-    [step] = steps(new_ledger(), sql, arguments)
+    [step] = steps(ledger, sql, arguments)
     assert "USING INDEX" in step
     # What asks for nothing begins at one end of an index and stops after a page.
     assert step.startswith("SEARCH") or (before is None and not any(wanted.values())), step
 
 
-def test_what_the_chores_ask_is_read_by_an_index() -> None:
-    ledger = new_ledger()
+def test_what_the_chores_ask_is_read_by_an_index(ledger: sqlite3.Connection) -> None:
     [step] = steps(ledger, f"SELECT * FROM purchase WHERE {UNSTARTED}", ("p", 0, "", 9))
     assert "INDEX purchase_unstarted (provider=? AND (started_ms,id)>(?,?))" in step
     refund, purchase = steps(ledger, WAITING_REFUNDS, ("p", 0, "", 9))
     assert "INDEX refund_waiting" in refund and purchase.startswith("SEARCH p USING PRIMARY KEY")
 
 
-def test_forgetting_looks_each_line_up() -> None:
-    plan = steps(new_ledger(), _FORGET_LINES, ("user:ada",))
+def test_forgetting_looks_each_line_up(ledger: sqlite3.Connection) -> None:
+    plan = steps(ledger, _FORGET_LINES, ("user:ada",))
     assert "SEARCH event USING PRIMARY KEY (room=? AND seq=?)" in plan
     assert "SCAN event" not in plan
 
@@ -83,8 +87,7 @@ class _Rows:
         return self.rows[0]
 
 
-def with_a_spent_lot(gifts: int) -> sqlite3.Connection:
-    ledger = new_ledger()
+def spend_a_lot(ledger: sqlite3.Connection, gifts: int) -> None:
     book(ledger, builders.set_policy(limits=builders.NO_LIMITS), builders.open_room())
     book(ledger, builders.start_purchase(coins=gifts), builders.attach_checkout())
     [price] = ledger.execute("SELECT price_minor FROM purchase").fetchone()
@@ -95,11 +98,12 @@ def with_a_spent_lot(gifts: int) -> sqlite3.Connection:
     for number in range(gifts):
         book(ledger, builders.gift(visibility=kinds[number % 2], **said))
     book(ledger, builders.retract("r1:2"))
-    return ledger
 
 
-def test_a_lot_comes_in_few_rows_however_many_gifts_it_paid_for() -> None:
-    ledger = with_a_spent_lot(60)
+def test_a_lot_comes_in_few_rows_however_many_gifts_it_paid_for(
+    ledger: sqlite3.Connection,
+) -> None:
+    spend_a_lot(ledger, 60)
     counted = Counted(ledger)
     found = answer(counted, PaidBy({"p1"}))
     assert len(found.gifts) == 60 and len(found.marks) == 1
@@ -113,13 +117,14 @@ def test_a_lot_comes_in_few_rows_however_many_gifts_it_paid_for() -> None:
 def test_forgetting_takes_as_many_statements_for_many_gifts_as_for_one() -> None:
     counts = []
     for gifts in (4, 40):
-        ledger = with_a_spent_lot(gifts)
-        counted = Counted(ledger)
-        book(counted, builders.erase("ada"))
-        counts.append((counted.statements, counted.rows))
-        [left] = ledger.execute(
-            "SELECT count(*) FROM event WHERE body GLOB '*Ada*' OR body GLOB '*u0041*'"
-        ).fetchone()
-        assert left == 0
-        assert [check for check in audit_connection(ledger).checks if not check.ok] == []
+        with closing(new_ledger()) as ledger:
+            spend_a_lot(ledger, gifts)
+            counted = Counted(ledger)
+            book(counted, builders.erase("ada"))
+            counts.append((counted.statements, counted.rows))
+            [left] = ledger.execute(
+                "SELECT count(*) FROM event WHERE body GLOB '*Ada*' OR body GLOB '*u0041*'"
+            ).fetchone()
+            assert left == 0
+            assert [check for check in audit_connection(ledger).checks if not check.ok] == []
     assert counts[0] == counts[1]

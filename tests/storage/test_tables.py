@@ -2,12 +2,15 @@
 
 import asyncio
 import inspect
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from kit.building import builders
-from kit.building.ledgers import NOW_MS, book, dump, new_ledger
+from kit.building.ledgers import NOW_MS, book, dump
 from kit.building.whole_history import whole_history
 from kit.disks.shelf import Shelf, tables_of
 from rules.book import Book
@@ -19,8 +22,16 @@ BESIDE = {"endpoint_cursor", "delivery", "attempt", "lease"}
 """What is kept beside the books and is not part of them."""
 
 
-def test_the_description_has_the_tables_and_columns_that_the_schema_has() -> None:
-    ledger = new_ledger()
+@pytest.fixture(scope="module")
+def full() -> Iterator[sqlite3.Connection]:
+    """A ledger in which everything happened; nobody changes it."""
+    with closing(whole_history()) as connection:
+        yield connection
+
+
+def test_the_description_has_the_tables_and_columns_that_the_schema_has(
+    ledger: sqlite3.Connection,
+) -> None:
     made = ledger.execute(
         "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c"
         " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%'"
@@ -30,34 +41,37 @@ def test_the_description_has_the_tables_and_columns_that_the_schema_has() -> Non
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_the_key_is_the_one_that_the_schema_has(table: Table[Any]) -> None:
-    columns = new_ledger().execute("SELECT name, pk FROM pragma_table_info(?)", (table.name,))
+def test_the_key_is_the_one_that_the_schema_has(
+    ledger: sqlite3.Connection, table: Table[Any]
+) -> None:
+    columns = ledger.execute("SELECT name, pk FROM pragma_table_info(?)", (table.name,))
     keys = sorted((place, name) for name, place in columns if place)
     assert tuple(name for _, name in keys) == table.key
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_a_row_that_is_read_and_written_again_is_the_same(table: Table[Any]) -> None:
-    ledger = whole_history()
+def test_a_row_that_is_read_and_written_again_is_the_same(
+    ledger: sqlite3.Connection, full: sqlite3.Connection, table: Table[Any]
+) -> None:
     names = ", ".join(table.names)
-    kept = ledger.execute(f"SELECT {names} FROM {table.name}").fetchall()
+    kept = full.execute(f"SELECT {names} FROM {table.name}").fetchall()
     rows = [table.unpack(fields) for fields in kept]
     assert kept and [tuple(fields) for fields in table.pack(rows)] == kept
-    copy = new_ledger()
     for number, fields in enumerate(kept):
         if table.name != "account" or rows[number].id >= 100:
-            insert(copy, table, table.pack([table.unpack(fields)]))
-    again = copy.execute(f"SELECT {names} FROM {table.name}").fetchall()
+            insert(ledger, table, table.pack([table.unpack(fields)]))
+    again = ledger.execute(f"SELECT {names} FROM {table.name}").fetchall()
     assert table.name == "account" or again == kept
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_many_rows_in_one_text_are_the_same_rows(table: Table[Any]) -> None:
-    ledger = whole_history()
-    [text] = ledger.execute(
+def test_many_rows_in_one_text_are_the_same_rows(
+    full: sqlite3.Connection, table: Table[Any]
+) -> None:
+    [text] = full.execute(
         f"SELECT json_group_array({_as_json(table, 't')}) FROM {table.name} AS t"
     ).fetchone()
-    one_by_one = ledger.execute(f"SELECT {', '.join(table.names)} FROM {table.name}")
+    one_by_one = full.execute(f"SELECT {', '.join(table.names)} FROM {table.name}")
     rows = [table.unpack(fields) for fields in one_by_one]
     assert rows and table.read(text) == rows
     for row in table.read(text):
@@ -115,9 +129,8 @@ def test_a_gift_asks_twice_and_rare_commands_for_what_is_behind_them() -> None:
     assert asked(builders.set_endpoint()) == [AtFirst, Whole, Parties]
 
 
-def test_a_batch_names_the_columns_of_all_that_it_inserts() -> None:
+def test_a_batch_names_the_columns_of_all_that_it_inserts(ledger: sqlite3.Connection) -> None:
     said: list[str] = []
-    ledger = new_ledger()
     ledger.set_trace_callback(said.append)
     book(ledger, builders.set_policy(), builders.open_room(), builders.grant("ada"))
     book(ledger, builders.gift("ada"))
