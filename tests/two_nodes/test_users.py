@@ -41,7 +41,7 @@ async def test_the_newest_connection_above_the_limit_is_closed_whatever_node_it_
         await acquainted(pair)
         third = await pair.one.connect()
         await third.say(type="hello", token=token("ann"), protocol=1)
-        assert await third.closed(within_s=20) == 4505
+        assert await third.closed() == 4505
         for client in (first, second):
             assert (await client.ask("pong", type="ping"))["type"] == "pong"
 
@@ -64,7 +64,7 @@ async def test_a_limit_is_found_out_even_when_the_first_letters_are_lost() -> No
         pair.from_one.lose = pair.from_two.lose = lambda letter: isinstance(letter, Here)
         first, second = await pair.one.connect("ann"), await pair.two.connect("ann")
         pair.from_one.lose = pair.from_two.lose = lambda letter: False
-        assert await second.closed(within_s=20) == 4505
+        assert await second.closed() == 4505
         assert (await first.ask("pong", type="ping"))["type"] == "pong"
 
 
@@ -243,7 +243,7 @@ async def test_who_is_erased_is_shown_on_no_node_any_more(lost: bool) -> None:
             said = iter(range(100))
             pair.from_one.lose = lambda letter: next(said) < 2
         (await pair.one.http.post("/v1/users/ann/erase")).raise_for_status()
-        assert await bob.closed(within_s=20) == 4003
+        assert await bob.closed() == 4003
         again = await pair.two.connect("bob")
         joined = await again.ask("joined", type="join", room="r")
         assert "Ann" not in str(joined)
