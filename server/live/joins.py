@@ -203,6 +203,9 @@ class Joins:
         room, session, identity = hall.room, guest.session, guest.identity
         if session.phase is not Phase.OPEN or identity is None or not session.in_room(room.id):
             return
+        balance_coins = 0 if session.role == "overlay" else self._users.balance(identity.user)
+        if balance_coins is None:  # in doubt once more since it was read
+            return self._unread.join(guest, message)
         hall.remove(guest)
         after = self._resume_from(message, room)
         hall.catching[guest] = after if after is not None else room.sent
@@ -212,15 +215,12 @@ class Joins:
                 id=message.id,
                 user=identity.user,
                 recovered=after is not None,
-                balance_coins=self._shown_balance(session.role, identity.user),
+                balance_coins=balance_coins,
                 viewers=hall.audience(),
             )
         )
         self._hub.restless.add(hall)
         self._catch_up(guest, hall, at_once=True)
-
-    def _shown_balance(self, role: str, user: str) -> int:
-        return 0 if role == "overlay" else self._users.balance(user) or 0
 
     def _resume_from(self, message: Join, room: Room) -> int | None:
         """The seq to go on from, or None when the client has to start from the snapshot."""

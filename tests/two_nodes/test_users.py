@@ -10,6 +10,7 @@ from kit.building.builders import grant as grant_command
 from kit.servers.leaky import Pair, two_nodes
 from kit.servers.serving import Client, token
 from kit.waiting import until
+from server.clock import steady_ms
 from server.live.letters import Asked, Gave, Here, Wallet, user_channel, write_letter
 
 
@@ -167,6 +168,21 @@ async def test_who_joins_another_room_later_is_shown_the_balance_of_the_books() 
             pass
         joined = await b.ask("joined", type="join", room="s")
         assert joined["balance_coins"] == await wallet(pair) == 97
+
+
+async def test_a_balance_in_doubt_is_read_before_a_join_that_waited_shows_it() -> None:
+    async with two_nodes(heartbeat_ms=60_000) as pair:
+        await pair.one.grant("ann", 25)
+        await pair.one.grant("bob", 25)
+        bob, ann = await pair.two.join("bob"), await pair.two.connect("ann")
+        hall = pair.two.node.hub.halls["r"]
+        hall.due_ms = steady_ms() + 3_600_000
+        await bob.gift("k1")
+        await ann.say(type="join", room="r")
+        await until(lambda: bool(hall.waiting))
+        await pair.two.connect("ann")
+        hall.due_ms = 0
+        assert (await ann.hear("joined"))["balance_coins"] == 25
 
 
 async def test_coins_granted_through_a_node_where_the_user_is_not_are_told() -> None:
