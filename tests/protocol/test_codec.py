@@ -1,11 +1,14 @@
 """Bytes to messages and back: every message of the contract comes through as it was."""
 
+import json
+
 import msgspec
 import orjson
 import pytest
 
 from protocol import messages as m
 from protocol.codec import (
+    Fault,
     decode,
     encode,
     encode_events,
@@ -176,3 +179,16 @@ def test_a_refusal_is_written_with_what_is_known_and_nothing_else() -> None:
     refused = read_server(encode_refusal(Code.FORBIDDEN, "No.", id="", details={"n": 1}))
     wanted = m.Refused(id="", code="forbidden", message="No.", retry="fix", details={"n": 1})
     assert refused == wanted
+
+
+UNSEEN = [chr(n) for n in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x202E, 0x2066, 0x2069)]
+
+
+@pytest.mark.parametrize("character", UNSEEN, ids=lambda c: f"{ord(c):04x}")
+def test_an_unseen_character_is_refused_however_it_is_written(character: str) -> None:
+    wish = {"type": "gift", "room": "r", "gift": "rose", "key": "k", "message": f"a{character}b"}
+    for ascii_only in (True, False):
+        refused = decode(json.dumps(wish, ensure_ascii=ascii_only).encode())
+        assert isinstance(refused, Fault) and refused.code is Code.MALFORMED
+    raw = json.dumps(wish | {"message": "a@b"}).encode().replace(b"@", character.encode())
+    assert isinstance(decode(raw), Fault)
