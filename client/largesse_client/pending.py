@@ -99,9 +99,13 @@ class Pending:
         self._gifts.clear()
         return taken
 
-    def next_retry_ms(self) -> int | None:
-        """When the next held gift is due."""
-        held = [one.retry_at_ms for one in self._gifts.values() if one.state == "held"]
+    def next_retry_ms(self, is_joined: Callable[[str], bool]) -> int | None:
+        """When the next held gift is due. Those of other rooms are due when these are joined."""
+        held = [
+            one.retry_at_ms
+            for one in self._gifts.values()
+            if one.state == "held" and is_joined(one.message.room)
+        ]
         return min(held, default=None)
 
 

@@ -311,7 +311,7 @@ class Session:
         if self.phase is not Phase.LIVE:
             return []
         effects: list[Effect] = [*map(Send, self.pending.take_due(now_ms, self._is_joined))]
-        due_ms = self.pending.next_retry_ms()
+        due_ms = self.pending.next_retry_ms(self._is_joined)
         if due_ms is not None:
             effects.append(Timer("resend", max(0, due_ms - now_ms)))
         return effects

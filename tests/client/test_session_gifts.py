@@ -40,6 +40,16 @@ def test_retry_same_sends_the_same_key_again_and_answers_nothing_yet() -> None:
     assert line.at(wait).ring("resend").sent == [first]
 
 
+def test_a_held_gift_that_is_due_while_its_room_is_asked_for_waits_for_the_answer() -> None:
+    line = live().give("k1")
+    [first] = line.sent
+    line.say(refused(key="k1", retry_after_ms=300)).join()
+    id = line.id
+    line.at(1_000).ring("resend")
+    assert (line.sent, line.timer("resend")) == ([], None), "nothing to look at until the answer"
+    assert line.say(joined(10, 100, id=id, recovered=True)).sent == [first]
+
+
 @pytest.mark.parametrize("retry", ["fix", "new"])
 def test_other_refusals_are_final(retry: str) -> None:
     line = live().give("k1").say(refused(key="k1", code="x", message="No.", retry=retry))
