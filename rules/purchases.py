@@ -129,7 +129,8 @@ def _too_many(book: Book, command: StartPurchase) -> Result | None:
     waiting = sum(row.user == command.user and row.status is PurchaseStatus.PENDING for row in rows)
     if waiting < most:
         return None
-    sentence = f"{waiting} purchases are waiting for a payment; pay or let them go."
+    # Not how many there are: a batch need not have loaded more than the bound (rules/touches.py).
+    sentence = f"Only {most} purchases may wait for a payment; pay some or let them go."
     return refuse(RefusalCode.WRONG_STATE, sentence, most=most)
 
 

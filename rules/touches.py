@@ -55,6 +55,7 @@ from rules.commands import (
 )
 from rules.events import split_gift_id
 from rules.ledger import AccountCode
+from rules.policy import Policy, bounds_of
 
 _WALLET = (AccountCode.COINS, AccountCode.COIN_DEBT)
 _EARNED = (AccountCode.DIAMONDS_PENDING, AccountCode.DIAMONDS_AVAILABLE, AccountCode.DIAMOND_DEBT)
@@ -79,7 +80,7 @@ class Touched(NamedTuple):
     charged: set[str]
     """Those of them whose purchases' gifts are needed."""
     buyers: set[str]
-    """Users whose purchases that wait for a payment are needed, to be counted."""
+    """Users whose purchases that wait for a payment are counted: see `waiting_max`."""
     whole: set[str]
     """Tables that are needed whole, for the same reason; none of them may be long."""
 
@@ -192,6 +193,15 @@ def _touch_payment(touched: Touched, purchase: str | None, payment: str | None) 
         touched.rare.add(("purchase", purchase))
     elif payment is not None:
         touched.payments.add(payment)
+
+
+def waiting_max(policy: Policy | None, commands: Sequence[AnyCommand]) -> int:
+    """So many of a buyer's purchases that wait are enough to know whether there are too many: as
+    many as any policy of the batch allows, and one for each command, which may end one's waiting.
+    0 when nobody counts. The backend may have made thousands of them."""
+    policies = [policy, *(one.policy for one in commands if isinstance(one, SetPolicy))]
+    most = max(bounds_of(one).pending_purchases_max for one in policies)
+    return most and most + len(commands)
 
 
 def touches_then(book: Book) -> Touched:

@@ -21,7 +21,7 @@ from rules.commands import AnyCommand, RenewEpochs
 from rules.ledger import Account
 from rules.policy import Policy
 from rules.rows import Creator, GiftRecord, Mark, Member, Room, Spent, User
-from rules.touches import Touched, touches_at_first, touches_at_last, touches_then
+from rules.touches import Touched, touches_at_first, touches_at_last, touches_then, waiting_max
 from storage.tables import PURCHASE, RARE, Table
 
 
@@ -75,9 +75,11 @@ class OfPayments(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """The purchases of these users that wait for a payment; the answer is the rows."""
+    """Of each of these users so many purchases that wait for a payment, whichever; the answer is
+    the rows."""
 
     users: Collection[str]
+    most: int
 
 
 class Whole(NamedTuple):
@@ -138,8 +140,8 @@ def loading(commands: Sequence[AnyCommand]) -> Loading:
     charged = {row.id for row in book.purchases.values() if row.payment in first.charged}
     if lots := first.lots | charged:
         yield from _lots(book, lots)
-    if first.buyers:
-        _take_rows(book, PURCHASE, (yield Waiting(first.buyers)))
+    if first.buyers and (most := waiting_max(found.policy, commands)):
+        _take_rows(book, PURCHASE, (yield Waiting(first.buyers, most)))
     for name in first.whole:
         _take_rows(book, RARE[name], (yield Whole(RARE[name])))
     for name, table in RARE.items():

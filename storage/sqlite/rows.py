@@ -148,8 +148,8 @@ def answer(connection: Connection, question: Question) -> Any:
             return rows_of(connection, table, _BY_ID.format(table=table.name), (_json(ids),))
         case OfPayments(payments):
             return rows_of(connection, PURCHASE, _OF_PAYMENTS, (_json(payments),))
-        case Waiting(users):
-            return rows_of(connection, PURCHASE, _WAITING, (_json(users),))
+        case Waiting(users, most):
+            return rows_of(connection, PURCHASE, _WAITING, (_json(users), most))
         case Whole(table):
             return rows_of(connection, table, table.name)
         case PaidBy(purchases):
@@ -203,8 +203,11 @@ def _people(connection: Connection, question: Parties) -> People:
 _BY_ID = "{table} WHERE id IN (SELECT value FROM json_each(?))"
 _OF_PAYMENTS = """purchase INDEXED BY purchase_by_payment
 WHERE payment IN (SELECT value FROM json_each(?)) AND payment <> ''"""
-_WAITING = """purchase INDEXED BY purchase_waiting
-WHERE user IN (SELECT value FROM json_each(?)) AND status = 'pending'"""
+_WAITING = """purchase WHERE id IN (
+  SELECT w.value FROM json_each(?1) AS k CROSS JOIN json_each((
+    SELECT json_group_array(id) FROM (
+      SELECT id FROM purchase INDEXED BY purchase_waiting
+      WHERE user = k.value AND status = 'pending' LIMIT ?2))) AS w)"""
 """By itself SQLite would go through everybody's purchases that wait."""
 
 

@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.building.builders import gift, grant, open_room, retract, set_policy
+from kit.building.builders import gift, grant, open_room, retract, set_policy, start_purchase
 from kit.building.histories import AFTER_THE_START, DAY_MS, HOUR_MS, START, name_newest, scripts
 from kit.building.ledgers import NOW_MS, dump, dump_without_batches, new_ledger
 from rules.book import new_book
 from rules.commands import AnyCommand, read_command
-from rules.outcomes import GiftAccepted
+from rules.outcomes import GiftAccepted, Refused
 from rules.settle import settle
 from storage.sqlite.audit.checks import audit_connection
 from storage.sqlite.audit.replay import history
+from storage.sqlite.rows import load
 from storage.sqlite.settle import dry_run, settle_batch
 
 steps_ms = st.sampled_from([0, 0, 1, 2_999, 3_001, HOUR_MS, DAY_MS, 8 * DAY_MS, -3 * DAY_MS])
@@ -161,6 +162,18 @@ def test_a_creator_who_earns_already_opens_another_room_and_gets_a_gift_in_one_b
         results = settle_batch(connection, asked, NOW_MS)
         assert results[1].events
         assert audit_connection(connection).ok
+
+
+def test_an_order_loads_no_more_of_what_waits_than_it_takes_to_refuse_it() -> None:
+    with closing(new_ledger()) as connection:
+        many = [start_purchase("ada", purchase=f"p{n}", actor="backend") for n in range(500)]
+        settle_batch(connection, [set_policy(bounds={"pending_purchases_max": 50}), *many], NOW_MS)
+        own = start_purchase("ada", purchase="own")
+        assert len(load(connection, [own]).purchases) == 51
+        refused = settle_batch(connection, [own], NOW_MS)[0].outcome
+        assert isinstance(refused, Refused) and refused.details == {"most": 50}
+        settle_batch(connection, [set_policy(bounds={"pending_purchases_max": 0})], NOW_MS)
+        assert not load(connection, [own]).purchases, "where nobody counts, nothing is counted"
 
 
 def test_a_combo_goes_on_from_batch_to_batch() -> None:

@@ -321,6 +321,19 @@ AFTER_THE_START: dict[str, list[list[AnyCommand]]] = {
         [b.start_purchase("bob", purchase="p5"), b.start_purchase("eve", purchase="p6")],
         [b.settle_purchase("p2"), b.start_purchase("bob", purchase="p7")],
     ],
+    "more purchases by the backend than a user may have waiting": [
+        [b.start_purchase("bob", purchase=f"p{n}", actor="backend") for n in range(10, 18)],
+        [b.set_policy(bounds={"pending_purchases_max": 2})],
+        [*(b.fail_purchase(f"p{n}") for n in range(10, 15)), b.start_purchase("bob")],
+        [*(b.fail_purchase(f"p{n}") for n in (15, 16)), b.start_purchase("bob", purchase="p3")],
+        [
+            b.start_purchase("bob", purchase="p4"),
+            b.set_policy(bounds={"pending_purchases_max": 4}),
+            b.start_purchase("bob", purchase="p5"),
+            b.start_purchase("bob", purchase="p6"),
+            b.start_purchase("bob", purchase="p7"),
+        ],
+    ],
     "an endpoint too many": [
         [b.set_policy(bounds={"endpoints_max": 2})],
         [b.set_endpoint("chat"), b.set_endpoint("mail")],

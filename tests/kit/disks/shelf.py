@@ -7,6 +7,7 @@ that was never cut into batches.
 
 import copy
 from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from rules.book import Book, new_book
@@ -69,10 +70,10 @@ class Shelf:
             case OfPayments(payments):
                 rows = self.all.purchases.values()
                 return self._taken("purchases", [p.id for p in rows if p.payment in payments])
-            case Waiting(users):
-                rows = self.all.purchases.values()
-                waiting = [p.id for p in rows if p.status == "pending" and p.user in users]
-                return self._taken("purchases", waiting)
+            case Waiting(users, most):
+                pending = [p for p in self.all.purchases.values() if p.status == "pending"]
+                of_users = ([p.id for p in pending if p.user == user][:most] for user in users)
+                return self._taken("purchases", chain.from_iterable(of_users))
             case Whole(table):
                 return self._taken(table.shelf, getattr(self.all, table.shelf))
             case Parties():
