@@ -62,8 +62,9 @@ ROUTES: list[HTTPRouteHandler | Router] = [
 """Everything but static files. Each names its guard, which a test looks after."""
 
 
-def _private(answer: Response[Any]) -> Response[Any]:
-    """A page or a file may have said already how it wants to be kept."""
+async def _private(answer: Response[Any]) -> Response[Any]:
+    """A page or a file may have said already how it wants to be kept. Async, because Litestar
+    gives other functions a thread."""
     for name, value in errors.PRIVATE.items():
         answer.headers.setdefault(name, value)
     return answer
