@@ -22,15 +22,20 @@ test('a broken line makes what was on it go out again, unchanged', () => {
 test('a held gift waits as long as the server says, then goes out with the same key', () => {
   const [sent] = gifts.takeDue(gifts.keep(new Map(), message('a')), 0, everywhere);
   const held = gifts.hold(sent, 'a', { retry_after_ms: 400 }, 1_000, 0);
-  assert.equal(gifts.nextRetryMs(held), 1_400);
+  assert.equal(gifts.nextRetryMs(held, everywhere), 1_400);
   assert.deepEqual(gifts.takeDue(held, 1_399, everywhere)[1], []);
   assert.equal(gifts.takeDue(held, 1_400, everywhere)[1][0].key, 'a');
 });
 
+test('a held gift whose room is not joined keeps no timer ringing', () => {
+  const held = gifts.hold(gifts.keep(new Map(), message('a')), 'a', { retry_after_ms: 400 }, 0, 0);
+  assert.equal(gifts.nextRetryMs(held, () => false), null);
+});
+
 test('retry_after_ms is also read from details, and has a default', () => {
   const kept = gifts.keep(new Map(), message('a'));
-  assert.equal(gifts.nextRetryMs(gifts.hold(kept, 'a', { details: { retry_after_ms: 70 } }, 0, 0)), 70);
-  assert.equal(gifts.nextRetryMs(gifts.hold(kept, 'a', {}, 0, 0)), gifts.RETRY_DEFAULT_MS);
+  assert.equal(gifts.nextRetryMs(gifts.hold(kept, 'a', { details: { retry_after_ms: 70 } }, 0, 0), everywhere), 70);
+  assert.equal(gifts.nextRetryMs(gifts.hold(kept, 'a', {}, 0, 0), everywhere), gifts.RETRY_DEFAULT_MS);
 });
 
 test('a held gift stays held over a broken line', () => {

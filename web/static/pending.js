@@ -79,9 +79,10 @@ export function takeStranded(pending, isWanted) {
   return [rest, [...pending.values()].filter(isStranded)];
 }
 
-/** When the next held gift is due, or null. */
-export function nextRetryMs(pending) {
-  const times = [...pending.values()].filter((w) => w.state === 'held').map((w) => w.retryAtMs);
+/** When the next held gift is due, or null. Those of other rooms are due when these are joined. */
+export function nextRetryMs(pending, isJoined) {
+  const held = [...pending.values()].filter((w) => w.state === 'held' && isJoined(w.message.room));
+  const times = held.map((w) => w.retryAtMs);
   return times.length ? Math.min(...times) : null;
 }
 

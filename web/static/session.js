@@ -209,7 +209,7 @@ function sendDue(session, now_ms) {
   if (session.phase !== 'live') return [session, []];
   const isJoined = (name) => session.rooms.get(name)?.joined === true;
   const [pending, messages] = gifts.takeDue(session.pending, now_ms, isJoined);
-  const dueMs = gifts.nextRetryMs(pending);
+  const dueMs = gifts.nextRetryMs(pending, isJoined);
   const effects = messages.map(send);
   if (dueMs !== null) effects.push(timer('resend', Math.max(0, dueMs - now_ms)));
   return [{ ...session, pending }, effects];
