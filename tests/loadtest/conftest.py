@@ -8,6 +8,7 @@ it does wrong. The real server has its own test in test_against_server.py.
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
@@ -70,13 +71,15 @@ EMPTY = {
     },
 }
 TICK_S = 0.04
-BUFFER_BYTES_MAX = 256 * 1024
 
 
 class SmallServer:
     """State of the one process; `port` is set when it listens."""
 
-    def __init__(self, lie: str = "", gift_rate: float = 0, omit: bool = False) -> None:
+    def __init__(
+        self, lie: str = "", gift_rate: float = 0, omit: bool = False, unread_bytes_max: int = 2**18
+    ) -> None:
+        self.unread_bytes_max = unread_bytes_max
         self.lie = lie
         self.gift_rate = gift_rate
         self.omit = omit
@@ -245,6 +248,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        # What is not read must be felt here, and not fill the kernel's megabytes first.
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
         self.server.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -352,7 +358,7 @@ class Connection(asyncio.Protocol):
         self.server.people.add(self)
 
     def send(self, frame: bytes) -> None:
-        if self.transport.get_write_buffer_size() > BUFFER_BYTES_MAX:
+        if self.transport.get_write_buffer_size() > self.server.unread_bytes_max:
             assert self.ws is not None
             self.ws.send_close(4001)
             self.server.people.discard(self)

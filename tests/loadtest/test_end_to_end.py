@@ -65,7 +65,9 @@ def test_poor_gifters_are_refused_and_still_it_adds_up(small_server: Any) -> Non
 
 def test_slow_viewers_are_closed_and_come_back(small_server: Any) -> None:
     options = ("--viewers", "10", "--gifters", "10", "--slow", "3", "--closed-loop", "4")
-    code, report = loadtest(small_server(), *options, "--duration", "4")
+    # So little that a machine on which hardly a gift gets through fills it too.
+    server = small_server(unread_bytes_max=4_096)
+    code, report = loadtest(server, *options, "--duration", "4")
     assert (code, wrong(report)) == (0, [])
     links = report["connections"]
     assert set(links["closes"]) == {"4001"}
@@ -88,7 +90,7 @@ def test_a_full_server_is_asked_again(small_server: Any) -> None:
 def test_a_closed_loop_sends_as_fast_as_it_is_answered(small_server: Any) -> None:
     code, report = loadtest(small_server(), *FEW, "--closed-loop", "4")
     assert (code, wrong(report)) == (0, [])
-    assert report["gifts"]["accepted"] > 1000
+    assert report["gifts"]["accepted"] > 120, "more than the plan without it"
 
 
 @pytest.mark.parametrize(

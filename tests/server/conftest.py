@@ -18,6 +18,7 @@ from websockets.frames import Frame, Opcode
 from kit.servers.serving import Client, Live, live, token
 from kit.tables.contract_table import check_message, fits
 from kit.waiting import PATIENCE_S
+from server.clock import now_ms
 
 # --- a room of its own on a shared server --------------------------------------------------------
 
@@ -75,6 +76,10 @@ class Stage:
         result: dict[str, Any] = answer.raise_for_status().json()
         return result
 
+    def let_combos_end(self) -> None:
+        """As when a minute has gone by without a gift."""
+        self.server.node.hub.clock = lambda: now_ms() + 60_001
+
     async def books(self) -> dict[str, Any]:
         return await self.get(f"rooms/{self.room}")
 
@@ -108,6 +113,7 @@ class Stage:
         return client.heard
 
     async def close(self) -> None:
+        self.server.node.hub.clock = now_ms
         for client in self.clients:
             await client.socket.close()
             for message in client.heard:
@@ -117,7 +123,7 @@ class Stage:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[Live]:
     """One server for all tests of a file that ask for it."""
-    async with live(heartbeat_ms=300, combo_window_ms=400) as running:
+    async with live(heartbeat_ms=300, combo_window_ms=60_000) as running:
         yield running
 
 
