@@ -157,19 +157,20 @@ class Node:
         return reasons
 
     async def run(self) -> None:
-        """The server's tasks, until drained. Raises StoreBroken when the books are in doubt."""
-        async with asyncio.TaskGroup() as tasks:
-            forever = [
-                tasks.create_task(work)
-                for work in (self.lobby.run(), self.in_force.run(), self.duty.run())
-            ]
-            try:
+        """The server's tasks, until drained. Raises StoreBroken, in a group, when the books are in
+        doubt, whichever of the tasks has found it out."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                forever = [
+                    tasks.create_task(work)
+                    for work in (self.lobby.run(), self.in_force.run(), self.duty.run())
+                ]
                 await self.settlement.run()
-            except StoreBroken:
-                self.broken = True
-                raise
-            for task in forever:
-                task.cancel()
+                for task in forever:
+                    task.cancel()
+        except BaseExceptionGroup as errors:
+            self.broken = errors.subgroup(StoreBroken) is not None
+            raise
 
     async def drain(self) -> None:
         """Send everybody away over `drain_ms`, then let `run` settle what is queued and end."""

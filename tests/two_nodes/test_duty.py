@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from kit.servers.described import asking
 from kit.servers.receiving import Receiver, receiving
-from kit.servers.serving import Live
+from kit.servers.serving import BACKEND, Live, settings
 from kit.servers.two import Nodes
 from kit.waiting import until
+from server.app import App, serving
 from server.duty import DUTY
 from server.webhooks import worker
-from storage import Lease, Leases, Store, StoreUnavailable
+from storage import Lease, Leases, Store, StoreBroken, StoreError, StoreUnavailable
 
 TTL_MS = 1_500
 """Where a node has to be silent. Elsewhere it may be slow: then a term is longer than the test."""
@@ -49,8 +51,9 @@ async def released(node: Live) -> bool:
 class CutOff:
     """A store whose leases a node reaches no more; all else it still reaches."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, error: type[StoreError] = StoreUnavailable) -> None:
         self._store = store
+        self._error = error
         self.is_cut = False
 
     def __getattr__(self, name: str) -> object:
@@ -62,7 +65,7 @@ class CutOff:
 
     def _way(self) -> Leases:
         if self.is_cut:
-            raise StoreUnavailable("cut off")
+            raise self._error("cut off")
         return self._store.leases
 
     async def seen(self, name: str) -> Lease:
@@ -228,3 +231,29 @@ async def test_a_node_that_froze_with_a_post_in_hand_stops_when_it_wakes_up(
 
     await until(known)
     assert receiver.ids()[0] == receiver.ids()[1] and len(receiver.ids()) == 2
+
+
+async def test_when_the_lease_tells_that_the_books_are_in_doubt_all_are_sent_away_at_once(
+    store: Store,
+) -> None:
+    broken = CutOff(store, StoreBroken)
+    begun: asyncio.Future[App] = asyncio.get_running_loop().create_future()
+
+    async def serve() -> None:
+        quick = settings(duty_ms=500, drain_ms=600_000)
+        async with serving(quick, broken) as app:  # type: ignore[arg-type]
+            begun.set_result(app)
+            await asyncio.Future()
+
+    stopping = asyncio.create_task(serve())
+    app = await begun
+    async with asking(app.url, BACKEND) as http:
+        node = Live(app.url, http, app)
+        ann = await node.connect("ann")
+        await until(lambda: on_duty(node))
+        broken.is_cut = True
+        assert await ann.closed() == 4003
+        await node.close()
+    with pytest.raises(BaseExceptionGroup) as errors:
+        await stopping
+    assert errors.value.subgroup(StoreBroken)
