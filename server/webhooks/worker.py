@@ -175,12 +175,17 @@ class Worker:
     # What came back
 
     async def _record(self) -> None:
-        """Make answers durable, and only then let their lanes be handed out again."""
-        back, ended = list(self._back), list(self._ended)
-        if back:
-            await self._deliveries.record(back)
-        del self._back[: len(back)]
-        del self._ended[: len(ended)]
+        """Make answers durable, and only then let their lanes be handed out again. When it is cut
+        off, the store goes on with it: these are not recorded again, which would count them twice.
+        """
+        back, ended = self._back, self._ended
+        self._back, self._ended = [], []
+        try:
+            if back:
+                await self._deliveries.record(back)
+        except Exception:
+            self._back, self._ended = back + self._back, ended + self._ended
+            raise
         self._busy.difference_update(ended)
 
     async def _prune(self) -> bool:

@@ -2,6 +2,8 @@
 do any more."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ from kit.building.builders import gift
 from kit.servers.receiving import Receiver, Rig
 from server.webhooks import worker
 from storage import LeaseLost
+from storage.deliveries import Attempted, Deliveries
 
 SINCE = 5
 """The number of the first command after the show."""
@@ -65,6 +68,37 @@ async def test_what_came_back_is_recorded_when_the_worker_is_put_down(
     assert await rig.states() == ["pending"]
     await rig.worker.put_down()
     assert await rig.states() == ["delivered"]
+
+
+class Slow:
+    """Deliveries whose answer to the first record is not heard, though it was made."""
+
+    def __init__(self, deliveries: Deliveries) -> None:
+        self._deliveries = deliveries
+        self.made = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._deliveries, name)
+
+    async def record(self, attempts: Sequence[Attempted]) -> None:
+        await self._deliveries.record(attempts)
+        self.made += 1
+        if self.made == 1:
+            await asyncio.sleep(3_600)
+
+
+async def test_what_was_being_recorded_when_the_worker_was_ended_is_not_recorded_twice(
+    rig: Rig, receiver: Receiver
+) -> None:
+    rig.endpoint(receiver.url, since=SINCE)
+    rig.deliveries = slow = Slow(rig.store.deliveries)  # type: ignore[assignment]
+    rig.start()
+    receiver.status = 500
+    await rig.settle(gift())
+    await rig.until(lambda: slow.made == 1)
+    await rig.kill()
+    await rig.worker.put_down()
+    assert len(await rig.attempts()) == 1
 
 
 async def test_what_others_settle_is_found_without_a_nudge(rig: Rig, receiver: Receiver) -> None:
