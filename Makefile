@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PARALLEL := --numprocesses=logical --maxprocesses=8 --dist=loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-deep check fmt bench story client constraints clean
+.PHONY: help setup demo test test-deep mutants check fmt bench story client constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,16 @@ test: $(READY)  ## the tests that are run with every change
 
 test-deep: $(READY)  ## the campaigns: kill -9, power failure, every tampering, Hypothesis in depth
 	$(BIN)/pytest $(PARALLEL) -m 'deep or hypothesis' --hypothesis-profile=deep
+
+# What to change (`make mutants MUTANTS='rules.gifts*'`) and for how long; the next goes on from there.
+MUTANTS ?= *
+MUTANTS_S ?= 3600
+
+mutants: $(READY)  ## change the code in small ways for an hour, and list the changes that no test notices
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev,mutants]'
+	-timeout --signal=INT $(MUTANTS_S) $(BIN)/mutmut run '$(MUTANTS)'
+	$(BIN)/mutmut results | grep -v 'not checked'
 
 check: $(READY)  ## what CI runs first: style, types, import rules
 	$(BIN)/ruff check

@@ -23,7 +23,7 @@ CLOCKS_AND_CHANCE = {"time", "datetime", "random", "secrets", "uuid", "asyncio"}
 SAYS_NOTHING = set(
     "manager handler helper helpers util utils common base misc data info process".split()
 )
-NOT_OURS = {".venv", ".git", "build", "dist", "node_modules"}
+NOT_OURS = {".venv", ".git", "build", "dist", "node_modules", "mutants"}
 
 OWNERLESS_TASKS: dict[str, str] = {
     "client/largesse_client/connection.py": "a TaskGroup would wrap what the body of `async with` "

@@ -124,3 +124,23 @@ def test_two_nodes_that_tell_each_other_give_no_more_than_one(
             taken += 1
             other.taken_elsewhere(now_ms)
     assert taken * 1000 <= burst * 1000 + rate * now_ms
+
+
+def test_a_full_bucket_holds_its_burst_and_not_a_thousandth_more() -> None:
+    bucket = full_bucket(rate=3, burst=7, now_ms=0)
+    assert bucket.level(10**9) == 7_000
+
+
+def test_the_time_to_wait_is_a_whole_number() -> None:
+    bucket = full_bucket(rate=3, burst=1, now_ms=0)
+    assert bucket.take(0) == 0
+    wait_ms = bucket.take(0)
+    assert (wait_ms, type(wait_ms)) == (334, int)
+
+
+def test_another_bucket_owes_no_more_than_a_burst() -> None:
+    bucket = full_bucket(rate=3, burst=7, now_ms=0)
+    bucket.at_most(-6_000, now_ms=0)
+    assert bucket.level(0) == -6_000
+    bucket.at_most(-10_000, now_ms=0)
+    assert bucket.level(0) == -7_000
