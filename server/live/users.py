@@ -231,22 +231,25 @@ class Users:
     def settled(self, balance: Balance, reason: str, askers: Collection[object]) -> None:
         """A result has changed a balance. Who asked for it has the balance in its answer; the
         others are told, here and elsewhere."""
-        self._take(balance, reason, askers)
+        if self._take(balance, reason, askers):
+            self.here[balance.user].doubtful = False
         if self._may_be_elsewhere(balance.user):
             user, coins, command = balance
             self._send(user, Wallet(user, coins, command, reason))
 
     def _on_wallet(self, letter: Wallet) -> None:
+        """It may be late, so it ends no doubt: what came after it may have been told already."""
         balance = Balance(letter.user, letter.coins, letter.command)
         self._take(balance, letter.reason, ())
 
-    def _take(self, balance: Balance, reason: str, but: Collection[object]) -> None:
+    def _take(self, balance: Balance, reason: str, but: Collection[object]) -> bool:
+        """Whether it was newer than what is known here."""
         here = self.here.get(balance.user)
         if here is None or balance.command <= here.balance_at:
-            return
+            return False
         here.balance, here.balance_at = balance.coins, balance.command
-        here.doubtful = False
         self._tell_balance(here, reason, but)
+        return True
 
     def doubt(self, user: str) -> None:
         """Something may have been booked that we do not know: have it read at the next join."""

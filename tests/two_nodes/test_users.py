@@ -220,6 +220,21 @@ async def test_an_older_balance_that_comes_later_is_not_shown() -> None:
         assert [m["balance_coins"] for m in ann.heard if m["type"] == "balance"][-1] == 35
 
 
+async def test_a_late_letter_does_not_end_the_doubt_about_a_balance() -> None:
+    async with two_nodes(heartbeat_ms=60_000) as pair:
+        await pair.one.room("s")
+        ann = await pair.two.join("ann")
+        await until(lambda: pair.two.node.users.here["ann"].listening)
+        pair.from_one.lose = lambda letter: isinstance(letter, Wallet)
+        await pair.one.grant("ann", 25)
+        await pair.one.grant("ann", 10)
+        [late, _] = [letter for letter in pair.from_one.sent if isinstance(letter, Wallet)]
+        pair.two.node.users.doubt("ann")
+        pair.from_one.inner.publish(user_channel("ann"), write_letter(late))
+        await ann.hear("balance", balance_coins=25)
+        assert (await ann.ask("joined", type="join", room="s"))["balance_coins"] == 35
+
+
 async def test_an_overlay_is_told_no_balance() -> None:
     async with two_nodes(heartbeat_ms=60_000) as pair:
         overlay = await pair.two.join("cara", role="overlay", rooms=["r"])
