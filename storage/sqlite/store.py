@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import aiosqlite
+import structlog
 
 from rules.commands import AnyCommand
 from rules.events import Event
@@ -42,6 +43,8 @@ from storage.store import (
     StoreUnavailable,
     Wallet,
 )
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -128,6 +131,14 @@ def connect_reader(database: str) -> sqlite3.Connection:
     return connection
 
 
+def _end_all_terms(connection: sqlite3.Connection) -> None:
+    """So that a server that is started again need not wait; it can, when the disk is full."""
+    try:
+        end_all_terms(connection)
+    except sqlite3.Error as error:
+        log.warning("leases.not_ended", error=str(error))
+
+
 class SqliteStore:
     """See store.Store for the contract. Made by `open`."""
 
@@ -164,7 +175,7 @@ class SqliteStore:
             connection = connect_writer(database)
             set_up_if_new(connection)
             require_current(connection)
-            end_all_terms(connection)
+            _end_all_terms(connection)
             # Both before the first thread: one that is not closed keeps the process from ending.
             if database == MEMORY:
                 writer = await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)

@@ -76,6 +76,21 @@ async def test_a_second_store_in_the_same_process_is_refused(show: Store, path: 
     assert codes(await show.settle([gift()], NOW_MS)) == ["booked"]
 
 
+async def test_a_server_starts_although_nothing_can_be_written(path: Path) -> None:
+    """As on a full disk, after a kill: viewers come back, and gifts wait until there is space."""
+    store = await open_store(address(path))
+    await store.settle([set_policy(), open_room()], NOW_MS)
+    await store.leases.take(await store.leases.seen("duty"), "one")
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        no_space = "BEGIN SELECT RAISE(ABORT, 'no space'); END"
+        connection.execute(f"CREATE TRIGGER full BEFORE UPDATE ON lease {no_space}")
+    store = await open_store(address(path))
+    assert await store.find_room("r1") is not None
+    assert (await store.leases.seen("duty")).holder == "one", "the next one waits for its silence"
+    await store.close()
+
+
 async def test_a_file_is_free_again_when_its_store_was_closed(path: Path) -> None:
     for _ in range(2):
         store = await open_store(address(path))
