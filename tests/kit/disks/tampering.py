@@ -260,6 +260,35 @@ HISTORY = [
         "policies waiting replay",
     ),
     (
+        "sums that a payout was reviewed by",
+        (
+            "UPDATE command SET body = json_set(body, '$.facts.earned_coins', 7)"
+            " WHERE kind = 'request_payout' AND body ->> 'facts' IS NOT NULL"
+        ),
+        "journal reviews replay",
+    ),
+    (
+        "payout reviewed by what came after it",
+        (
+            "UPDATE command SET body = json_set(body, '$.facts.as_of', id)"
+            " WHERE kind = 'request_payout' AND body ->> 'facts' IS NOT NULL"
+        ),
+        "journal reviews replay",
+    ),
+    (
+        "payout that no person looked at",
+        (
+            "UPDATE command SET outcome = json_set(outcome, '$.status', 'approved')"
+            " WHERE kind = 'request_payout' AND outcome ->> 'status' = 'requested'"
+        ),
+        "journal reviews replay",
+    ),
+    (
+        "purchase waits no more",
+        "UPDATE purchase SET status = 'failed' WHERE status = 'pending'",
+        "purchases waiting replay",
+    ),
+    (
         "policy of reviews",
         (
             "UPDATE policy SET body = json_set(body, '$.review.new_senders_percent', 100)"
