@@ -47,7 +47,8 @@ from largesse_client.session import Phase, Session
 from largesse_client.wire import encode
 
 Token = str | Callable[[], str | Awaitable[str]]
-"""A token, or a function that is asked for one before each connection, so that it can be fresh."""
+"""A token, or a function that is asked for a fresh one before each connection: so `Live` outlives
+its tokens."""
 
 WITHIN_S = 30.0
 """How long an answer is waited for, unless the caller says otherwise."""
@@ -107,7 +108,7 @@ class Live:
         self._url = url
         self._token = token
         self._open_within_s = open_within_s
-        self._session = Session()
+        self._session = Session(fresh_tokens=not isinstance(token, str))
         self._inbox = Inbox(news_max)
         self._answers: dict[Question, asyncio.Future[Answer]] = {}
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}

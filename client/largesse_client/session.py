@@ -9,6 +9,8 @@ with asyncio; a test, or another event loop, may do so as well.
                        └────────── timer ────── waiting ◀─────────┤
                                                                   │ closed with 4500–4999, 401, 403
     closed ◀── stop (from anywhere)              refused ◀────────┘
+
+A session that gets a fresh token for each connection comes back from the end of one, too (4502).
 """
 
 from enum import StrEnum
@@ -60,6 +62,9 @@ HEARTBEATS_MISSED_MAX = 2.5
 HEARTBEAT_GUESS_MS = 4_000
 """Until `welcome` names the heartbeat: how long opening and greeting may take, in that measure."""
 
+TOKEN_EXPIRED = 4502
+"""The token that was good has expired, or was revoked."""
+
 WORKED_MS = 10_000
 """A connection that lived so long had worked: the next one starts without back-off."""
 
@@ -88,7 +93,7 @@ _OVER = (Phase.CLOSED, Phase.REFUSED)
 class Session:
     """Rooms that are wanted, gifts that wait, and what was told last. See the top of this file."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fresh_tokens: bool = False) -> None:
         self.phase = Phase.IDLE
         self.rooms: dict[str, Room] = {}
         self.pending = Pending()
@@ -101,6 +106,7 @@ class Session:
         self._last_frame_ms = 0
         self._heartbeat_ms = HEARTBEAT_GUESS_MS
         self._reconnect_after_ms = 0
+        self._fresh_tokens = fresh_tokens
 
     # The connection
 
@@ -130,10 +136,12 @@ class Session:
             room.line_broke()
         self.pending.line_broke()
         stranded = self._answer_stranded()
+        # A token that was never good is not better the next time.
+        outlived = code == TOKEN_EXPIRED and self._fresh_tokens and self._live_since_ms is not None
         worked = self._live_since_ms is not None and now_ms - self._live_since_ms >= WORKED_MS
         self._live_since_ms = None
         message = reason or backoff.close_sentence(code)
-        if not backoff.comes_back(code):
+        if not (outlived or backoff.comes_back(code)):
             self.phase = Phase.REFUSED
             gone = Disconnected(code=code, message=message, reconnect_in_ms=None)
             return [CancelTimers(), *stranded, *self._give_up_all(message), Tell(gone)]

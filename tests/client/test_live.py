@@ -1,6 +1,7 @@
 """A live connection of the client library against a real server."""
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -117,6 +118,24 @@ async def test_a_token_is_asked_for_before_each_connection(server: Live) -> None
         assert (await told(ann, largesse.Disconnected)).code == 1006
         assert (await told(ann, Joined)).recovered
     assert len(made) == 2
+
+
+async def test_a_connection_outlives_its_tokens(server: Live) -> None:
+    numbers = itertools.count(1)
+
+    def fresh() -> str:
+        return make_token(SECRET, "ann", adult=True, jti=f"outlived-{next(numbers)}")
+
+    async with (
+        largesse.Backend(server.url, API_KEY) as backend,
+        largesse.connect(server.url, fresh) as ann,
+    ):
+        await ann.join(ROOM)
+        await backend.users.revoke_token("outlived-1", reason="test")
+        assert (await told(ann, largesse.Disconnected)).code == 4502
+        assert (await told(ann, Joined)).recovered
+        await backend.users.revoke_token("outlived-2", reason="test")
+        assert isinstance(await ann.gift(room=ROOM, gift="spark"), Accepted)
 
 
 async def test_what_the_tokens_function_raises_comes_out(server: Live) -> None:

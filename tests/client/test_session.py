@@ -9,7 +9,7 @@ from kit.clients.line import WELCOME, Line, asking, entry, frame, joined, live, 
 from largesse_client import news as n
 from largesse_client.effects import CancelTimers, Connect, Drop
 from largesse_client.messages import GiftEvent, OtherEntry, Refused
-from largesse_client.session import ROOMS_MAX, Phase
+from largesse_client.session import ROOMS_MAX, Phase, Session
 
 
 def test_a_room_that_was_joined_before_the_welcome_is_asked_for_after_it() -> None:
@@ -224,6 +224,14 @@ def test_some_ends_are_final_and_answer_everything(code: int) -> None:
     assert [type(reply.answer) for reply in line.answers] == [n.Unknown]
     assert line.give("k").answers[0].answer.code == "not_connected"
     assert line.join("other").answers[0].answer.code == "not_connected"
+
+
+def test_whoever_gets_fresh_tokens_comes_back_from_the_end_of_one_that_was_good() -> None:
+    line = Line(Session(fresh_tokens=True)).start().opened().say(WELCOME).join()
+    line.say(joined(10, 100, id=line.id)).give("k1").broken(4502)
+    assert line.timer("reconnect") == 250 and line.answers == []
+    line.ring("reconnect", "").opened().broken(4502)
+    assert line.session.phase is Phase.REFUSED, "this one was never good"
 
 
 def test_stop_answers_what_is_open_and_stays_stopped() -> None:

@@ -101,8 +101,8 @@ WELCOME = {
 class Line:
     """Feeds inputs one by one, and keeps what the last one led to."""
 
-    def __init__(self) -> None:
-        self.session = Session()
+    def __init__(self, session: Session | None = None) -> None:
+        self.session = session or Session()
         self.effects: list[Effect] = []
         self.now_ms = 0
 
