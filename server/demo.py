@@ -10,7 +10,16 @@ import contextlib
 import random
 from dataclasses import dataclass
 
-from largesse_client import ApiError, Backend, Live, Refused, Unreachable, connect, make_token
+from largesse_client import (
+    ApiError,
+    Backend,
+    Ended,
+    Live,
+    Refused,
+    Unreachable,
+    connect,
+    make_token,
+)
 
 DEMO_ROOM = "demo"
 CREATOR = "mira"
@@ -59,10 +68,11 @@ async def _gifter(stage: Stage, user: str, name: str, rng: random.Random) -> Non
         return make_token(stage.token_secret, user, name=name, adult=True)
 
     while True:
-        with contextlib.suppress(TimeoutError, ApiError, Unreachable):
+        with contextlib.suppress(TimeoutError, ApiError, Unreachable, Ended):
             async with connect(stage.url, token, news_max=1) as live:
                 while True:
                     await _visit(stage, live, user, rng)
+        await asyncio.sleep(1)
 
 
 async def _visit(stage: Stage, live: Live, user: str, rng: random.Random) -> None:

@@ -2,9 +2,14 @@
 
 import asyncio
 import random
+from typing import Any
+
+import pytest
 
 from kit.servers.serving import API_KEY, SECRET, live
-from largesse_client import Backend, GiftEvent
+from kit.waiting import until
+from largesse_client import Backend, GiftEvent, make_token
+from server import demo
 from server.demo import COINS, DEMO_ROOM, NAMES, play
 
 
@@ -22,6 +27,24 @@ async def test_the_demos_gifters_gift_until_they_are_stopped() -> None:
         names = {gift.from_.name.split()[0] for gift in seen if gift.from_.name}
         assert len(names) > 3 and names <= set(NAMES)
         assert (await backend.users.wallet(str(seen[0].from_.id))).coins < COINS
+
+
+async def test_a_gifter_whom_the_server_does_not_want_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def tokens(secret: str, user: str, **named: Any) -> str:
+        asked.append(user)
+        return make_token("another secret of 32 bytes and more", user, **named)
+
+    monkeypatch.setattr(demo, "make_token", tokens)
+    async with live() as server:
+        playing = asyncio.create_task(play(server.url, SECRET, API_KEY, random.Random(1), 1))
+        await until(lambda: len(asked) == 2 or playing.done())
+        playing.cancel()
+        await asyncio.wait([playing])
+        assert playing.cancelled()
 
 
 async def _gifts(backend: Backend):
