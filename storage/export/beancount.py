@@ -135,7 +135,9 @@ def _references(posted: Posted) -> dict[str, str]:
         outcome: dict[str, Any] = orjson.loads(posted.outcome)
     except orjson.JSONDecodeError as error:
         raise StoreError(f"Command {posted.command} is no JSON; run `largesse audit`.") from error
-    found = {name: str(command[name]) for name in _REFERENCES if command.get(name) is not None}
+    # A provider may name only the payment; then the outcome says which purchase it was.
+    said = outcome | {name: value for name, value in command.items() if value is not None}
+    found = {name: str(said[name]) for name in _REFERENCES if said.get(name) is not None}
     if outcome.get("kind") == "gift_accepted":
         found["gift_id"] = f"{outcome['room']}:{outcome['seq']}"
     return found

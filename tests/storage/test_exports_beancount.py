@@ -13,8 +13,15 @@ from beancount.loader import load_string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.building.builders import grant, set_policy
-from kit.building.ledgers import NOW_MS, book, new_ledger
+from kit.building.builders import (
+    charge_back,
+    grant,
+    see_refund,
+    set_policy,
+    settle_purchase,
+    start_purchase,
+)
+from kit.building.ledgers import NOW_MS, book, codes, new_ledger
 from rules.ledger import CURRENCY, SYSTEM_ACCOUNTS, AccountCode, Currency
 from storage.export.beancount import ROOTS, account_name
 from storage.sqlite.export import export, trial_balance
@@ -131,6 +138,17 @@ def test_money_has_the_decimals_of_its_currency_and_the_sign_of_a_bookkeeper(
     assert asserted["Equity:Coins:Sold"] == "1200 COIN"
     bought = next(e for e in entries if isinstance(e, Transaction))
     assert bought.meta["purchase"] == "p-1"
+
+
+def test_what_a_provider_says_of_a_payment_names_the_purchase_that_was_found() -> None:
+    with closing(new_ledger()) as connection:
+        book(connection, set_policy(), start_purchase(), settle_purchase())
+        told = see_refund(None, payment="payment-p1"), charge_back(None, payment="payment-p1")
+        assert codes(book(connection, *told)) == ["booked", "booked"]
+        entries = loaded(as_beancount(connection))
+    named = [(e.meta["kind"], e.meta["purchase"]) for e in entries if isinstance(e, Transaction)]
+    kinds = ("settle_purchase", "see_refund", "charge_back")
+    assert named == [(kind, "p1") for kind in kinds]
 
 
 def test_beancount_finds_a_single_cent() -> None:
