@@ -31,12 +31,10 @@ FORGET_EVERY_MS = 600_000
 
 class InForce:
     """Opened by `run` in a task, after a first `catch_up`. `wanted` is the policy that this node's
-    settings ask for; the one in the books counts. `turn_out` is told the ids of tokens that were
-    revoked, to close who is connected with them."""
+    settings ask for; the one in the books counts."""
 
     def __init__(self, store: Store, verifier: TokenVerifier, clock: Clock, wanted: Policy) -> None:
         self.policy = wanted
-        self.turn_out: Callable[[Collection[str]], None] = _nobody
         self._wanted = wanted
         self._store = store
         self._verifier = verifier
@@ -45,6 +43,12 @@ class InForce:
         self._forgot_ms = clock()
         self._one_at_a_time = asyncio.Lock()
         self._look = asyncio.Event()
+        self._turn_out: Callable[[Collection[str]], None] = _nobody
+
+    def on_revoked(self, turn_out: Callable[[Collection[str]], None]) -> None:
+        """Have this called with the ids of tokens that were revoked, to close who is connected with
+        one. What it raises comes out, and it is called with them once more at the next look."""
+        self._turn_out = turn_out
 
     async def catch_up(self) -> None:
         """Follow all that was booked until now. Raises StoreUnavailable."""
@@ -64,13 +68,13 @@ class InForce:
 
     async def _follow(self) -> bool:
         found = await self._store.rulings(self._after, self._clock(), PAGE)
-        self._after = found.command
         for row in found.revoked:
             self._verifier.revoke(row.id, row.expires_ms)
-        if found.revoked:
-            self.turn_out({row.id for row in found.revoked})
         if found.policy is not None and found.policy != self.policy:
             self._set(found.policy)
+        if found.revoked:
+            self._turn_out({row.id for row in found.revoked})
+        self._after = found.command
         return found.more
 
     def _set(self, policy: Policy) -> None:

@@ -1,7 +1,8 @@
 """One running server: its parts, made and tied together here, and its life.
 
-Nobody but `app` and the tests is handed a node; each part is given the parts that it asks, by name,
-and none of them calls up. The life: `run` keeps the tasks, `drain` sends everybody away in paced
+Nobody but `app` and the tests is handed a node; each part is given the parts that it asks, by name.
+Who else is to be told of something (a letter, a revocation) is tied to it here, or ties itself to
+the post. The life: `run` keeps the tasks, `drain` sends everybody away in paced
 steps, settles what is queued, and lets go.
 """
 
@@ -78,7 +79,7 @@ class Node:
         self.hub = Hub(settings, self.post, self.users, unread, clock, self.metrics)
         joins = Joins(self.hub, self.post, unread, store)
         self.lobby = Lobby(self.hub, joins, self.settlement, verifier, in_force, clock, rng)
-        in_force.turn_out = self.lobby.turn_out
+        in_force.on_revoked(self.lobby.turn_out)
         self.post.on(Look, lambda letter: in_force.look_soon())
         self.chores = Chores(
             store=store,

@@ -1,16 +1,19 @@
 """Two servers on one ledger follow the same policy and refuse the same tokens."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
 
+from kit.building.builders import revoke_token, set_policy
 from kit.servers.serving import Live, token
 from kit.servers.two import Nodes
+from kit.waiting import until
 from server import in_force
+from server.clock import now_ms
 
 LOOK_MS = 100
 GIFTS = """
@@ -28,12 +31,6 @@ ttl_s = 3
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_force, "LOOK_MS", LOOK_MS)
-
-
-async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not await holds():
-            await asyncio.sleep(0.02)
 
 
 async def lets_in(node: Live, token: str) -> bool:
@@ -187,6 +184,24 @@ async def test_the_node_that_starts_last_sets_the_policy_and_all_follow(
     found = {"event": "policy.not_as_settings_say", "log_level": "warning"}
     differs = {"differs": ["hold_days", "limits.daily_coins"]}
     assert changed | differs in logs and found | differs in logs
+
+
+async def test_a_connection_that_cannot_be_closed_keeps_no_node_from_following(
+    nodes: Nodes,
+) -> None:
+    one = await nodes.start()
+    told: list[set[str]] = []
+
+    def close(token_ids: Collection[str]) -> None:
+        told.append(set(token_ids))
+        if len(told) == 1:
+            raise ZeroDivisionError
+
+    one.node.in_force.on_revoked(close)
+    wanted = set_policy(hold_days=2)
+    await nodes.store.settle([revoke_token("t1"), wanted], now_ms())
+    await until(lambda: one.node.in_force.policy == wanted.policy)
+    await until(lambda: told == [{"t1"}, {"t1"}])
 
 
 async def test_what_depends_on_the_policy_uses_the_one_in_force(
