@@ -229,14 +229,22 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
 
 def _methods(request: Request[Any, Any, Any]) -> list[str]:
     """What may be asked at this path (RFC 9110, section 15.5.6)."""
+    # A route is found whatever slashes are doubled or stand last; here too, for an empty list would
+    # say that nothing may be asked.
+    path = "/" + "/".join(filter(None, request.url.path.split("/")))
     found = {
         method
         for route in request.app.routes
-        if isinstance(route, HTTPRoute)
-        and re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path_format), request.url.path)
+        if isinstance(route, HTTPRoute) and re.fullmatch(_pattern(route), path)
         for method in route.methods
     }
     return sorted(found)
+
+
+def _pattern(route: HTTPRoute) -> str:
+    """What the route's paths look like: a parameter is one part, or of a file all that is left."""
+    part = ".+" if ":path}" in route.path else "[^/]+"
+    return re.sub(r"{\w+}", part, route.path_format)
 
 
 def on_store_error(request: Request[Any, Any, Any], error: StoreError) -> Response[ErrorBody]:

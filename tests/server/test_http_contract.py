@@ -108,6 +108,10 @@ async def test_paths_and_methods_that_are_not_there(stage):
     assert wrong.headers["Allow"] == "GET, OPTIONS"
     both = await http.delete("/v1/rooms")
     assert both.headers["Allow"] == "GET, OPTIONS, POST"
+    for path in ("/v1/rooms/", "/v1//rooms"):
+        assert (await http.delete(path)).headers["Allow"] == "GET, OPTIONS, POST"
+    file = await http.delete("/static/show/dom.js")
+    assert file.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 async def test_no_cache_keeps_an_answer_and_no_browser_takes_it_for_a_page(stage):
