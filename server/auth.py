@@ -38,6 +38,7 @@ RSA_BITS_MIN = 2_048
 EXP_S_MAX = 253_402_300_800  # the year 10000; beyond it somebody counted milliseconds
 
 USER_ID = r"[A-Za-z0-9_.:-]{1,64}"
+USER_ID_TOLD = "1 to 64 of A-Z a-z 0-9 _ . : and -"
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 PublicKey = tuple[str, Any]  # (algorithm, the key as cryptography loads it)

@@ -14,6 +14,7 @@ from litestar.routes import HTTPRoute
 from protocol.codes import RETRY, Retry
 from rules.outcomes import Refused
 from rules.refusals import RefusalCode
+from server.auth import USER_ID_TOLD
 from storage import StoreError
 
 log = structlog.get_logger()
@@ -211,9 +212,11 @@ def on_validation(
     named = {str(p.get("key") or "body"): str(p.get("message")) for p in problems if p}
     if "data" in named:
         return error_response(request, ApiCode.MALFORMED, "Send a body of JSON.", {"field": "body"})
+    for key, what in named.items():
+        if key in request.path_params and "matching" in what:  # ids alone have a pattern
+            sentence = f"`{key}` must be {USER_ID_TOLD}."
+            return error_response(request, RefusalCode.INVALID, sentence, {"field": key})
     sentence = "; ".join(f"`{key}`: {message}" for key, message in named.items())
-    if any(key in request.path_params and "matching" in what for key, what in named.items()):
-        return error_response(request, RefusalCode.INVALID, sentence, {"field": next(iter(named))})
     return error_response(request, ApiCode.MALFORMED, sentence or str(error.detail), named or None)
 
 

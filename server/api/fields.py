@@ -14,14 +14,13 @@ from protocol.codec import UNSEEN_CHARACTERS
 from protocol.messages import MONEY_MAX
 from rules.refusals import RefusalCode
 from server.api.errors import ApiError
-from server.auth import USER_ID
+from server.auth import USER_ID, USER_ID_TOLD
 
 ID = re.compile(USER_ID)
 
 _ID: Final = rf"\A{USER_ID}\Z"
 _SEEN: Final = rf"\A[^{UNSEEN_CHARACTERS.pattern[1:-1]}]*\Z"
 
-_ID_TOLD = "1 to 64 of A-Z a-z 0-9 _ . : and -"
 NAME_CHARACTERS_MAX = 64
 REASON_CHARACTERS_MAX = 200
 NOTE_CHARACTERS_MAX = 500
@@ -31,8 +30,8 @@ _UP_TO_REASON = f"1 to {REASON_CHARACTERS_MAX} characters without control charac
 _UP_TO_NOTE = f"1 to {NOTE_CHARACTERS_MAX} characters without control characters"
 _UP_TO_NAME = f"at most {NAME_CHARACTERS_MAX} characters, without control characters"
 
-Id = Annotated[str, Meta(pattern=_ID, description=_ID_TOLD, examples=["ada"])]
-RoomId = Annotated[str, Meta(pattern=_ID, description=_ID_TOLD, examples=["evening"])]
+Id = Annotated[str, Meta(pattern=_ID, description=USER_ID_TOLD, examples=["ada"])]
+RoomId = Annotated[str, Meta(pattern=_ID, description=USER_ID_TOLD, examples=["evening"])]
 Title = Annotated[
     str,
     Meta(
@@ -102,13 +101,13 @@ Amount = Annotated[
 ]
 """An amount of which the rules say whether they take it; described here and refused there."""
 
-UserInPath = Annotated[str, PathParameter(pattern=_ID, description=f"The user: {_ID_TOLD}.")]
+UserInPath = Annotated[str, PathParameter(pattern=_ID, description=f"The user: {USER_ID_TOLD}.")]
 Number = Annotated[int, PathParameter(ge=1, le=MONEY_MAX)]
-EndpointInPath = Annotated[str, PathParameter(pattern=_ID, description=_ID_TOLD)]
+EndpointInPath = Annotated[str, PathParameter(pattern=_ID, description=USER_ID_TOLD)]
 
 
 def checked_id(value: str, name: str) -> str:
     """An id of the query, or one that the caller stands for. Raises ApiError `invalid`."""
     if not ID.fullmatch(value):
-        raise ApiError(RefusalCode.INVALID, f"`{name}` must be {_ID_TOLD}", {"field": name})
+        raise ApiError(RefusalCode.INVALID, f"`{name}` must be {USER_ID_TOLD}", {"field": name})
     return value

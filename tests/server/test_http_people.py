@@ -275,7 +275,9 @@ async def test_one_user_with_the_wallet(stage):
     assert (await get(stage, f"users/{stage.user('ann')}", own(stage))).json() == found
     refused(await get(stage, f"users/{stage.user('ann')}", own(stage, "eve")), 403, "forbidden")
     refused(await get(stage, f"users/{stage.user('zoe')}"), 404, "unknown_user")
-    refused(await get(stage, "users/a%20b"), 422, "invalid")
+    error = refused(await get(stage, "users/a%20b"), 422, "invalid")
+    assert error["message"] == "`user` must be 1 to 64 of A-Z a-z 0-9 _ . : and -."
+    assert error["details"] == {"field": "user"}
 
 
 async def test_an_export_has_all_of_a_user_and_nothing_of_others(stage):
