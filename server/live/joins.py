@@ -30,7 +30,7 @@ from server.live.letters import user_channel
 from server.live.post import Post
 from server.live.room import Room, plain_frame
 from server.live.unread import Unread, Wanted
-from storage import Store
+from storage import Store, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -86,12 +86,20 @@ class Joins:
     async def _let_in(self, joins: list[tuple[Guest, Join]]) -> None:
         try:
             await self._load(joins)
-            for guest, message in joins:
-                self._enter_or_refuse(guest, message)
-        except Exception:
+        except Exception as error:
             log.exception("joins.failed", joins=len(joins))
+            if len(joins) > 1 and not isinstance(error, StoreUnavailable):
+                for one in joins:  # what keeps one of them out is not to keep out the others
+                    await self._let_in([one])
+                return
             for guest, message in joins:
                 self._refuse(guest, message, Code.UNAVAILABLE, "Try again shortly.")
+            return
+        for guest, message in joins:
+            try:
+                self._enter_or_refuse(guest, message)
+            except Exception:
+                log.exception("joins.failed", joins=1)
 
     async def _or_later(self, reading: Coroutine[Any, Any, None]) -> None:
         """What is asked for again anyhow, with a later beat, may fail."""

@@ -1,5 +1,9 @@
 """Joining and gifting without waiting for each other's answers, and being told to wait."""
 
+import asyncio
+
+import pytest
+
 from kit.servers.serving import Live, live
 
 
@@ -85,3 +89,28 @@ async def test_who_fills_the_queue_is_read_again_when_there_is_room() -> None:
         assert (room["seq"], room["total_coins"]) == (300, 300)
         connection = next(iter(server.node.lobby.guests))
         assert not connection._held_back
+
+
+async def test_a_room_that_cannot_be_read_keeps_nobody_out_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with live() as server:
+        for room in ("bad", "good", "slow"):
+            await server.room(room)
+        go_on, read = asyncio.Event(), server.node.store.room
+
+        async def reading(room: str, recent: int) -> object:
+            if room == "slow":
+                await go_on.wait()
+            if room == "bad":
+                raise ZeroDivisionError
+            return await read(room, recent)
+
+        monkeypatch.setattr(server.node.store, "room", reading)
+        clients = [await server.connect(user) for user in ("ann", "bob", "cyd")]
+        for client, room in zip(clients, ("slow", "bad", "good"), strict=True):
+            await client.say(type="join", room=room)
+            await client.ask("pong", type="ping")
+        go_on.set()
+        slow, bad, good = [await client.hear("joined", "refused") for client in clients]
+        assert (slow["type"], bad["code"], good["type"]) == ("joined", "unavailable", "joined")
