@@ -300,11 +300,13 @@ class Connection(asyncio.Protocol):
             message=message.message,
             visibility=message.visibility,
         )
-        match self.door.give(self, identity, command):
-            case NotNow() as why:
-                self._not_now(message, why)
-            case CloseCode() as code:
-                self.close(code)
+        hindrance = self.door.give(self, identity, command)
+        if hindrance is None:
+            return
+        if isinstance(hindrance, NotNow):
+            self._not_now(message, hindrance)
+        else:
+            self.close(hindrance)
 
     def _not_now(self, message: ClientMessage, why: NotNow) -> None:
         code, sentence, retry_after_ms = why
