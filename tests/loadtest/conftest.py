@@ -71,13 +71,20 @@ EMPTY = {
     },
 }
 TICK_S = 0.04
+UNREAD_BYTES_MAX = 2**18
+CATCH_UP_BYTES = 2**16
+CATCH_UP_EVENTS = 200
 
 
 class SmallServer:
     """State of the one process; `port` is set when it listens."""
 
     def __init__(
-        self, lie: str = "", gift_rate: float = 0, omit: bool = False, unread_bytes_max: int = 2**18
+        self,
+        lie: str = "",
+        gift_rate: float = 0,
+        omit: bool = False,
+        unread_bytes_max: int = UNREAD_BYTES_MAX,
     ) -> None:
         self.unread_bytes_max = unread_bytes_max
         self.lie = lie
@@ -248,9 +255,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        # What is not read must be felt here, and not fill the kernel's megabytes first.
-        sock = self.transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+        if self.server.unread_bytes_max < UNREAD_BYTES_MAX:
+            # What is not read must be felt here, and not fill the kernel's megabytes first.
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
         self.server.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -349,13 +357,23 @@ class Connection(asyncio.Protocol):
             me=Me(coins=0, rank=None),
             balance_coins=0,
         )
-        asyncio.get_running_loop().call_soon(self._follow, message.resume, head)
+        after = head if message.resume is None else message.resume.seq
+        asyncio.get_running_loop().call_soon(self._follow, after)
         return encode(answer)
 
-    def _follow(self, resume: Any, head: int) -> None:
-        if resume is not None and resume.seq < head:
-            self.send(self.server.frame(resume.seq, head))
-        self.server.people.add(self)
+    def _follow(self, after: int) -> None:
+        """Send what was missed, as fast as it is read; then it is a viewer like the others."""
+        unread, told = self.transport.get_write_buffer_size, self.server.told
+        if self.transport.is_closing():
+            return
+        while after < told and unread() <= CATCH_UP_BYTES:
+            last = min(told, after + CATCH_UP_EVENTS)
+            self.transport.write(self.server.frame(after, last))
+            after = last
+        if after < told or unread() > self.server.unread_bytes_max // 2:
+            asyncio.get_running_loop().call_later(TICK_S / 8, self._follow, after)
+        else:
+            self.server.people.add(self)
 
     def send(self, frame: bytes) -> None:
         if self.transport.get_write_buffer_size() > self.server.unread_bytes_max:
