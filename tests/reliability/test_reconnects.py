@@ -60,10 +60,12 @@ async def follow_until(done: "asyncio.Future[Any]", load: Load, url: str) -> Non
         asyncio.ensure_future(come_and_go(watcher, url, random.Random(number)))
         for number, watcher in enumerate(load.watchers)
     ]
-    await done
-    for one in restless:
-        one.cancel()
-    ended = await asyncio.gather(*restless, return_exceptions=True)
+    try:
+        await done
+    finally:
+        for one in restless:
+            one.cancel()
+        ended = await asyncio.gather(*restless, return_exceptions=True)
     assert [one for one in ended if not isinstance(one, asyncio.CancelledError)] == []
 
 
